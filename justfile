@@ -56,6 +56,10 @@ mutants *ARGS:
 fuzz TARGET:
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{ TARGET }} -- -max_total_time=60
 
+# docs/ as HTML, in target/book (needs mdbook: cargo install --locked mdbook@0.5.4)
+book:
+    mdbook build
+
 # the documentation of the library
 doc:
     cargo doc --no-deps --open

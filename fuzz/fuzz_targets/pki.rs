@@ -9,7 +9,7 @@ use postseal::{
     base::{Budget, Limits},
     crypto::Legacy,
     pki::{
-        Certificate, OcspResponse, Policies, Purpose, Question, Revocation, Rule, check_statement, list_issuer,
+        Certificate, CertificationRequest, OcspResponse, Policies, Purpose, Question, Revocation, Rule, check_statement, list_issuer,
         supersedes, validate,
     },
 };
@@ -44,6 +44,9 @@ const STATEMENTS: [&[u8]; 19] = known!(
 );
 
 fuzz_target!(|octets: &[u8]| {
+    if let Ok(request) = CertificationRequest::parse(octets) {
+        let _ = (request.mailboxes(), request.beyond_mail());
+    }
     let [day, leaf, rest @ ..] = octets else { return };
     // 2026-11-20 and the 255 days and quarters of days after it.
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_132_800 + u64::from(*day) * 21_600);

@@ -4,7 +4,25 @@ use std::time::SystemTime;
 
 use super::{Error, Kind, Result};
 
-/// A clock.
+/// A clock. Implement it for another time than the machine's.
+///
+/// # Example
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use postseal::base::{Clock, SystemClock};
+///
+/// /// The time of an hour ago.
+/// struct Slow;
+///
+/// impl Clock for Slow {
+///     fn now(&self) -> SystemTime {
+///         SystemClock.now() - Duration::from_secs(3600)
+///     }
+/// }
+///
+/// assert!(Slow.now() < SystemClock.now());
+/// ```
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> SystemTime;

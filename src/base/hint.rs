@@ -8,6 +8,10 @@ use std::fmt;
 pub enum Hint {
     /// Advice that needs no command of this program.
     Advice(String),
+    /// Agree to the terms of service of a certificate authority.
+    AgreeToTerms,
+    /// Give what the certificate authority gave its customer to bind an account to.
+    BindAccount,
     /// Check the store for damage, and repair what can be repaired.
     CheckStore,
     /// Compare the fingerprint of a key that is not trusted with its owner, and trust it.
@@ -92,6 +96,8 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::Advice(advice) => f.write_str(advice),
+            Hint::AgreeToTerms => f.write_str("read them, and agree to them"),
+            Hint::BindAccount => f.write_str("give the key identifier and the MAC key that the authority gave to you"),
             Hint::CheckStore => {
                 f.write_str("check the store: that lists what is damaged, and repairs what can be repaired")
             }

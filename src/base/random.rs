@@ -2,7 +2,7 @@
 
 use super::{Error, Result};
 
-/// Where random octets come from.
+/// Where random octets come from. Implement it for another source than the operating system; what it returns must be unpredictable.
 pub trait Random: Send + Sync {
     /// Fills `octets`, or fails if the source is not ready.
     fn fill(&self, octets: &mut [u8]) -> Result<()>;

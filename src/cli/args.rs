@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use postseal::crypto::Hash;
 
 use super::{
+    fetching::Fetching,
     later::Later,
     values::{Format, Padding, ProtectHeaders, Revocation},
 };
@@ -243,6 +244,9 @@ pub(crate) struct Shaping {
     /// The digest of the signature [default: by key]
     #[arg(long, value_name = "NAME")]
     pub(crate) digest: Option<String>,
+    /// Accepted, as gpg and age have it; what is written is text in any case
+    #[arg(short = 'a', long, hide = true)]
+    pub(crate) armor: bool,
     /// Split the result into message/partial files of at most this size: OUT.1, OUT.2, ...
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]
     pub(crate) split: Option<usize>,
@@ -306,7 +310,7 @@ pub(crate) struct Sign {
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
     /// A recipient [default: those in To and Cc]
-    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    #[arg(short = 'r', long, visible_alias = "recipient", value_name = "ADDRESS", num_args = 1..)]
     pub(crate) to: Vec<String>,
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
@@ -370,6 +374,8 @@ pub(crate) struct Verify {
     /// Import the certificates of valid signatures into the home; that trusts none of them
     #[arg(long)]
     pub(crate) save_key: bool,
+    #[command(flatten)]
+    pub(crate) fetching: Fetching,
     /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,

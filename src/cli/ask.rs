@@ -45,14 +45,35 @@ pub(crate) fn yes(question: &str) -> Result<bool> {
     let answer = progress::quietly(|| {
         let mut terminal = open()?;
         write!(terminal, "{question} [y/N] ")?;
-        let (mut line, mut octet) = (Vec::new(), [0]);
-        while terminal.read(&mut octet)? == 1 && octet != *b"\n" && line.len() < MAX_LINE {
-            line.extend(octet);
-        }
-        Ok(line)
+        shown_line(&mut terminal)
     });
     let answer: Vec<u8> = answer.map_err(|error: io::Error| Error::io("terminal", &error))?;
     Ok(matches!(answer.trim_ascii().to_ascii_lowercase().as_slice(), b"y" | b"yes"))
+}
+
+/// The answer to a question, or what is usual for an empty line; `None` where nobody can be asked.
+pub(crate) fn line(question: &str, usual: Option<&str>) -> Result<Option<String>> {
+    if !is_possible() {
+        return Ok(None);
+    }
+    let usual_shown = usual.map(|usual| format!(" [{usual}]")).unwrap_or_default();
+    let answer = progress::quietly(|| {
+        let mut terminal = open()?;
+        write!(terminal, "{question}{usual_shown}: ")?;
+        shown_line(&mut terminal)
+    });
+    let answer = answer.map_err(|error: io::Error| Error::io("terminal", &error))?;
+    let answer = String::from_utf8_lossy(answer.trim_ascii()).into_owned();
+    Ok(Some(answer).filter(|answer| !answer.is_empty()).or_else(|| usual.map(str::to_owned)))
+}
+
+/// A line that the terminal shows while it is typed.
+fn shown_line(terminal: &mut File) -> io::Result<Vec<u8>> {
+    let (mut line, mut octet) = (Vec::new(), [0]);
+    while terminal.read(&mut octet)? == 1 && octet != *b"\n" && line.len() < MAX_LINE {
+        line.extend(octet);
+    }
+    Ok(line)
 }
 
 /// What was typed.

@@ -7,6 +7,12 @@ use super::ask;
 /// One line; what a reader types is in it.
 pub(crate) fn words(hint: &Hint) -> String {
     match hint {
+        Hint::AgreeToTerms => {
+            "read them, and agree with --accept-terms; in a configuration: terms-agreed = true".to_owned()
+        }
+        Hint::BindAccount => {
+            "the authority gives a key identifier and a MAC key to its customers: --eab-kid ID --eab-key FILE".to_owned()
+        }
         Hint::CheckStore => {
             "`postseal key check` lists what is damaged, and with --repair repairs what can be repaired".to_owned()
         }

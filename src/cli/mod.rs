@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 mod cmd;
+mod fetching;
 mod hint;
 mod input;
 mod later;
@@ -38,7 +39,10 @@ pub(crate) fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
-    show::set(arguments.common.color, arguments.common.quiet);
+    show::use_colors(arguments.common.color);
+    if arguments.common.quiet {
+        show::quiet::begin();
+    }
     let done = Session::new(arguments.common).and_then(|session| dispatch(arguments.verb, session));
     match done {
         Ok(code) => code,

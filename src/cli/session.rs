@@ -6,20 +6,20 @@ use std::{
     env, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence},
     crypto::{Legacy, SecretKey},
-    discover::{Discovery, Settings},
+    discover::{Discovery, Settings, StatusLocal, Statuses},
     engine::{Engine, OpenedParts, Opening, Within},
-    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
+    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
-    service::{CapabilityStore, Environment, OpenSources, with_network},
+    service::{CapabilityStore, Environment, OpenSources, with_network, with_statuses},
     store::{self, Keystore},
 };
 
@@ -32,6 +32,10 @@ pub(crate) struct Session {
     sources: Option<Vec<KeySource>>,
     /// The sources on the network, if they may be asked.
     network: Option<Settings>,
+    /// From where the status of certificates is fetched for a verdict, if it is.
+    fetches: Option<Settings>,
+    /// From where a configuration says that it is fetched.
+    configured_fetches: Option<Settings>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     none: Memory,
@@ -41,6 +45,7 @@ pub(crate) struct Session {
     keys: OnceCell<Chain>,
     asked: OnceCell<Arc<AskedPassword>>,
     discovery: OnceCell<Arc<Discovery>>,
+    statuses: OnceCell<Arc<Statuses>>,
 }
 
 impl Session {
@@ -55,6 +60,8 @@ impl Session {
             common,
             sources: None,
             network: None,
+            fetches: None,
+            configured_fetches: None,
             clock,
             limits,
             none: Memory::new(),
@@ -64,6 +71,7 @@ impl Session {
             keys: OnceCell::new(),
             asked: OnceCell::new(),
             discovery: OnceCell::new(),
+            statuses: OnceCell::new(),
         })
     }
 
@@ -81,8 +89,9 @@ impl Session {
         };
         let session = Session::new(common)?;
         let limits = Limits { network: config.bounds.message.network, ..session.limits };
-        let (sources, network) = (Some(config.keys.clone()), config.network().cloned());
-        let session = Session { sources, network, limits, ..session };
+        let (sources, network) = (Some(config.keys.clone()), config.network()?);
+        let configured_fetches = config.status_settings().cloned();
+        let session = Session { sources, network, configured_fetches, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
@@ -93,9 +102,27 @@ impl Session {
     /// A session that may ask the network for keys: the sources of a configuration, with its keys, or the usual sources.
     pub(crate) fn discovering(&self, config: Option<&Config>) -> Result<Session> {
         Ok(match config {
-            Some(config) => Session { network: Some(config.discovery.clone()), ..self.configured(config)? },
+            Some(config) => Session { network: Some(config.sources()?), ..self.configured(config)? },
             None => Session { network: Some(Settings::default()), ..Session::new(self.common.clone())? },
         })
+    }
+
+    /// The same session, which fetches the status of certificates as its configuration says.
+    pub(crate) fn fetching_as_configured(self) -> Session {
+        Session { fetches: self.configured_fetches.clone(), ..self }
+    }
+
+    /// A session with the same keys that fetches the status of certificates, by these settings, within `network` for each message.
+    pub(crate) fn fetching(&self, settings: Settings, network: Duration) -> Result<Session> {
+        let session = Session::new(self.common.clone())?;
+        let limits = Limits { network, ..session.limits };
+        Ok(Session { fetches: Some(settings), limits, ..session })
+    }
+
+    /// What fetches the status of certificates in a session that [does so](Session::fetching).
+    pub(crate) fn statuses(&self) -> Result<&Arc<Statuses>> {
+        self.keys()?;
+        self.statuses.get().ok_or_else(|| Error::usage("the status of certificates is not fetched"))
     }
 
     /// The sources on the network of a session that [may ask them](Session::discovering).
@@ -145,11 +172,14 @@ impl Session {
     }
 
     /// What a handler needs besides its configuration.
-    pub(crate) fn environment(self) -> Result<Environment> {
+    pub(crate) fn environment(mut self) -> Result<Environment> {
         let (legacy, home) = (self.legacy(), self.learning_home()?);
-        let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
-        let discovery = self.discovery.into_inner().filter(|_| self.common.at.is_none());
-        Ok(Environment { keys, home, discovery, clock: self.clock, random: Arc::new(SystemRandom), legacy })
+        let keys = Arc::new(self.keys.take().unwrap_or_else(|| Chain::new(Vec::new(), store::merge))) as Arc<dyn Keys>;
+        let fetches = self.configured_fetches.as_ref();
+        let statuses = fetches.map(|settings| self.statuses_by(settings, Arc::clone(&keys))).transpose()?;
+        let discovery = self.discovery.take().filter(|_| self.common.at.is_none());
+        let (clock, random) = (self.clock, Arc::new(SystemRandom));
+        Ok(Environment { keys, home, discovery, statuses, clock, random, legacy })
     }
 
     /// Where learned capabilities are stored: in the home, unless mail is judged as of another time.
@@ -178,6 +208,17 @@ impl Session {
     pub(crate) fn can_encrypt_to(&self, address: &Address, protocol: ProtocolName) -> Result<bool> {
         let states = self.engine(self.keys()?).key_states(address, Role::Recipient, &BTreeSet::from([protocol]))?;
         Ok(states.values().all(KeyState::is_usable))
+    }
+
+    /// Whether a certificate with this fingerprint or key ID is here.
+    pub(crate) fn has_key(&self, id: &str) -> Result<bool> {
+        let (keys, handle) = (self.keys()?, Handle::parse(id)?);
+        for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
+            if !keys.find(protocol, &Query::manage(Want::Handle(&handle)))?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// An engine without keys. No home is opened.
@@ -278,7 +319,26 @@ impl Session {
             self.discovery.get_or_init(|| discovery);
             keys = all;
         }
+        if let Some(settings) = &self.fetches {
+            let keys_here: Arc<dyn Keys> = Arc::new(keys);
+            let statuses = self.statuses_by(settings, Arc::clone(&keys_here))?;
+            keys = with_statuses(keys_here, self.statuses.get_or_init(|| statuses));
+        }
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// What fetches the status of certificates by `settings`, and keeps it in the home.
+    fn statuses_by(&self, settings: &Settings, keys: Arc<dyn Keys>) -> Result<Arc<Statuses>> {
+        let local = StatusLocal {
+            keys,
+            store: self.home.get().map(|home| Arc::clone(home) as Arc<dyn StatementStore>),
+            home: self.place_of_home()?,
+            clock: self.shared_clock(),
+            random: Arc::new(SystemRandom),
+            legacy: self.legacy(),
+            limits: self.limits.clone(),
+        };
+        Ok(Statuses::new(settings.clone(), local))
     }
 
     /// Where the home is, if there is one among the places with keys.
@@ -325,7 +385,12 @@ impl Session {
     /// Where keys are, in order: as the configuration says, with `--home` in the place of its home, or the home of the command line.
     fn sources(&self) -> Result<Vec<KeySource>> {
         let Some(mut sources) = self.sources.clone() else {
-            return Ok(vec![KeySource::Home(self.home_directory()?, Presence::Optional)]);
+            return match self.known_home()? {
+                // The keys of this run are enough, as for a user without a home directory.
+                None if !self.common.keys.is_empty() => Ok(Vec::new()),
+                None => self.home_directory().map(|home| vec![KeySource::Home(home, Presence::Optional)]),
+                Some(home) => Ok(vec![KeySource::Home(home, Presence::Optional)]),
+            };
         };
         if self.common.home.is_some() {
             let home = self.home_directory()?;
@@ -372,24 +437,33 @@ impl Session {
         }
     }
 
+    /// The home of `--home`.
+    pub(crate) fn given_home(&self) -> Option<&Path> {
+        self.common.home.as_deref()
+    }
+
     /// The folder of the home, which may not be there.
     pub(crate) fn home_directory(&self) -> Result<PathBuf> {
+        self.known_home()?.ok_or_else(|| {
+            Error::new(Kind::Config, "no home directory is known").with_hint("give --home or set POSTSEAL_HOME")
+        })
+    }
+
+    /// The folder of the home; `None` where neither an option nor the environment says where that is.
+    fn known_home(&self) -> Result<Option<PathBuf>> {
         if let Some(home) = &self.common.home {
             // An empty value comes from a variable that was not set. It does not mean the current folder.
             return match home.as_os_str().is_empty() {
                 true => Err(Error::usage("--home: is empty")),
-                false => Ok(home.clone()),
+                false => Ok(Some(home.clone())),
             };
         }
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(home) = set("POSTSEAL_HOME") {
-            return Ok(home);
+            return Ok(Some(home));
         }
         let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-        let data = data.ok_or_else(|| {
-            Error::new(Kind::Config, "no home directory is known").with_hint("give --home or set POSTSEAL_HOME")
-        })?;
-        Ok(data.join(Path::new("postseal")))
+        Ok(data.map(|data| data.join(Path::new("postseal"))))
     }
 }
 

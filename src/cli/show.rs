@@ -1,11 +1,9 @@
 //! Text for people: colour on a terminal (unless NO_COLOR is set), errors as one line and a hint.
 
 pub(crate) mod progress;
+pub(crate) mod quiet;
 
-use std::{
-    io::Write,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use postseal::{
@@ -15,22 +13,14 @@ use postseal::{
 
 use super::{args::Colors, hint::words, output::forgive_closed_pipe};
 
-/// Sets what is shown in this run, before anything is.
-pub(crate) fn set(colors: Colors, quiet: bool) {
+/// Sets when colours are used, before anything is shown.
+pub(crate) fn use_colors(colors: Colors) {
     match colors {
         Colors::Auto => {}
         Colors::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
         Colors::Never => anstream::ColorChoice::Never.write_global(),
     }
-    QUIET.store(quiet, Relaxed);
 }
-
-/// Whether only data and errors are shown.
-pub(crate) fn is_quiet() -> bool {
-    QUIET.load(Relaxed)
-}
-
-static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Writes data to standard output. ANSI escapes are stripped unless it is a terminal.
 pub(crate) fn data(text: &str) -> Result<()> {
@@ -41,7 +31,7 @@ pub(crate) fn data(text: &str) -> Result<()> {
 
 /// Writes to standard error what is not data, unless `--quiet` is given.
 pub(crate) fn aside(text: &str) {
-    if !is_quiet() {
+    if !quiet::is_on() {
         always(text);
     }
 }

@@ -1,9 +1,9 @@
 //! Usage errors in one line and a hint, like every other error. clap prints a page.
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use postseal::base::Error;
 
-/// The error for what clap refuses. The hint is clap's suggestion, or else the possible values, or the usage of the verb.
+/// The error for what clap refuses. The hint is the word that was meant, or else the possible values, or the usage of the verb.
 pub(crate) fn refusal(refusal: &clap::Error) -> Error {
     let page = refusal.render().to_string();
     let usage = page.lines().find_map(|line| line.strip_prefix("Usage: ")).map(|usage| format!("usage: {usage}"));
@@ -13,24 +13,42 @@ pub(crate) fn refusal(refusal: &clap::Error) -> Error {
     let said = page.strip_prefix("error: ").unwrap_or(&page).lines().map(str::trim);
     let (values, said): (Vec<&str>, Vec<&str>) =
         said.take_while(|line| !line.is_empty()).partition(|line| line.starts_with(VALUES));
-    let tips: Vec<&str> =
-        page.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| is_near(&said, tip)).collect();
     let values = values.first().map(|line| format!("one of {}", line.trim_start_matches(VALUES).trim_end_matches(']')));
-    let tip = (!tips.is_empty()).then(|| tips.join("; "));
+    let usage = match refusal.kind() {
+        // clap writes the option that it suggests into the usage.
+        ErrorKind::UnknownArgument => usage.map(|usage| format!("`{} --help` lists the options", verb(&usage))),
+        _ => usage,
+    };
     let error = Error::usage(said.join(" "));
-    match tip.or(values).or(usage) {
+    match misspelt(refusal).or(values).or(usage) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
 }
 
-/// Whether a suggestion is a misspelling of the word that was typed: clap also suggests words that are only somewhat alike, such as `--triple`
-/// for `--recipient`, and how to pass an option as a value. Both words are the first in quotes.
-fn is_near(said: &[&str], tip: &str) -> bool {
-    let quoted = |text: &str| text.split('\'').nth(1).map(|word| word.trim_start_matches('-').to_owned());
-    let typed = said.iter().find_map(|line| quoted(line)).unwrap_or_default();
-    tip.contains("similar")
-        && quoted(tip).is_some_and(|near| strsim::damerau_levenshtein(&typed, &near) <= (near.len() / 3).max(1))
+/// What was meant, where a word is a misspelling. clap suggests words too that are only somewhat alike, such as `--triple` for `--recipient`.
+fn misspelt(refusal: &clap::Error) -> Option<String> {
+    let words = |kind| match refusal.get(kind) {
+        Some(ContextValue::String(word)) => vec![word.clone()],
+        Some(ContextValue::Strings(words)) => words.clone(),
+        _ => Vec::new(),
+    };
+    let (typed, known) = match refusal.kind() {
+        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        ErrorKind::InvalidValue => (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+        _ => (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+    };
+    let (typed, known) = (words(typed).into_iter().next()?, words(known));
+    let distance = |known: &String| strsim::damerau_levenshtein(&typed, known);
+    let nearest = known.into_iter().min_by_key(distance)?;
+    let letters = nearest.trim_start_matches('-').len();
+    (distance(&nearest) <= (letters / 3).max(1)).then(|| format!("did you mean {nearest}?"))
+}
+
+/// `postseal key import` of `usage: postseal key import [OPTIONS] <FILE>`.
+fn verb(usage: &str) -> String {
+    let words = usage.trim_start_matches("usage: ").split(' ');
+    words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect::<Vec<_>>().join(" ")
 }
 
 /// The beginning of clap's line of possible values.

@@ -13,6 +13,19 @@ pub(crate) enum Revocation {
     Hard,
 }
 
+/// From where the status of certificates is fetched, when what is here does not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RevocationFetch {
+    /// Nothing is fetched
+    Off,
+    /// CRLs
+    Crl,
+    /// OCSP
+    Ocsp,
+    /// OCSP, and CRLs where that does not answer
+    Both,
+}
+
 /// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {

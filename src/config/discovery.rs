@@ -1,26 +1,42 @@
-//! `[discovery]`: which sources are asked for keys, and how long their answers are kept.
+//! `[discovery]`: which sources are asked for keys, and how long their answers are kept; and from where revocations are fetched.
 
 use std::time::Duration;
 
 use super::{
-    What,
+    SecretFrom, What, directory,
     reader::Reader,
     table::{Located, Table},
 };
 use crate::{
     base::{Error, Kind, Network, Result},
-    discover::{Dnssec, Method, Settings},
+    discover::{Dnssec, Method, Nonce, RevocationFetch, Settings},
     keys::Source,
+    pki::Revocation,
 };
 
-/// What the table says, and how long all look-ups of one message may take together, if it says.
-pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Settings, Option<Duration>) {
+/// What the table says.
+#[derive(Default)]
+pub(super) struct Read {
+    /// The sources. The password of the directory is not in them.
+    pub(super) settings: Settings,
+    /// How long all look-ups of one message may take together, if it says.
+    pub(super) timeout: Option<Duration>,
+    /// Where the password of the directory is.
+    pub(super) password: Option<SecretFrom>,
+}
+
+/// Reads the table.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> Read {
     let mut settings = Settings::default();
-    let Some(table) = root.table("discovery") else { return (settings, None) };
-    let known = Method::ALL.map(|method| (method.name(), method));
+    let Some(table) = root.table("discovery") else { return Read::default() };
     let methods = table.strings("methods");
     if table.has("methods") {
-        settings.methods = methods.iter().filter_map(|text| reader.document.word(text, "methods", &known)).collect();
+        settings.methods = self::methods(reader, &methods);
+    }
+    let directory = directory::read(reader, &table);
+    let needs_directory = |method: &Method| matches!(method, Method::LdapPgp | Method::LdapSmime);
+    if settings.methods.iter().any(needs_directory) && !table.has("ldap") {
+        reader.document.error(table.line_of("methods"), "methods: ldap needs [discovery.ldap]");
     }
     for (key, server) in [("vks-server", &mut settings.vks), ("hkp-server", &mut settings.hkp)] {
         let said = table.string(key);
@@ -66,7 +82,33 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Settings, Opti
         reader.document.error(table.line_of("name-servers"), message);
     }
     table.finish();
-    (settings, timeout)
+    let (directory, password) = directory.map_or((None, None), |(directory, password)| (Some(directory), password));
+    Read { settings: Settings { directory, ..settings }, timeout, password }
+}
+
+/// `ldap` is both that a directory has.
+fn methods(reader: &Reader<'_>, texts: &[Located<String>]) -> Vec<Method> {
+    let both = [Method::LdapPgp, Method::LdapSmime];
+    let mut known: Vec<(&'static str, &[Method])> =
+        Method::ALL.iter().map(|method| (method.name(), std::slice::from_ref(method))).collect();
+    known.push(("ldap", &both));
+    let named = texts.iter().filter_map(|text| reader.document.word(text, "methods", &known));
+    named.flatten().copied().collect()
+}
+
+/// From where the revocation status of certificates is fetched, and how.
+pub(super) fn revocation_fetch(
+    reader: &mut Reader<'_>,
+    root: &Table<'_>,
+    revocation: Revocation,
+) -> (RevocationFetch, Nonce) {
+    let fetch = reader.choice(root, "revocation-fetch", RevocationFetch::Off, &RevocationFetch::ALL);
+    let nonce = if root.truth("ocsp-nonce").unwrap_or_default() { Nonce::Send } else { Nonce::Omit };
+    if revocation == Revocation::Off && fetch != RevocationFetch::Off {
+        let message = "revocation-fetch: with revocation = \"off\", what is fetched does not count";
+        reader.document.error(root.line_of("revocation-fetch"), message);
+    }
+    (fetch, nonce)
 }
 
 /// `https://HOST`, with or without a port; `hkps://HOST` means the same.

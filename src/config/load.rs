@@ -1,7 +1,7 @@
 //! From a file to a [`Config`], or to all its problems. A pure function of the file, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 use toml::de::DeTable;
 
@@ -9,7 +9,7 @@ use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
     Security, Server, Upstream, What, Xforward, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
-    notice,
+    notice, provisioning,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -103,8 +103,10 @@ impl Reader<'_> {
             self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
         let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
         let mut bounds = self.bounds(root);
-        let (discovery, network) = discovery::read(self, root);
-        bounds.message.network = network.unwrap_or(bounds.message.network);
+        let mut discovery = discovery::read(self, root);
+        (discovery.settings.revocation_fetch, discovery.settings.nonce) =
+            discovery::revocation_fetch(self, root, revocation);
+        bounds.message.network = discovery.timeout.unwrap_or(bounds.message.network);
         let trusted = root.table("trusted");
         let networks = |key| {
             let texts = trusted.as_ref().map(|trusted| trusted.strings(key)).unwrap_or_default();
@@ -124,7 +126,7 @@ impl Reader<'_> {
         }
         let known = [clients.as_slice(), peers.as_slice()].concat();
         let notice = notice::read(self, root, &policy.local, hostname.as_deref());
-        let provisioning = self.provisioning(root);
+        let provisioning = provisioning::read(self, root);
         let expiry_notice = notice::expiry(self, root, hostname.as_deref());
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
@@ -159,7 +161,8 @@ impl Reader<'_> {
             marker,
             revocation,
             legacy,
-            discovery,
+            discovery: discovery.settings,
+            directory_password: discovery.password,
             policy,
             trusted: clients,
             peers,
@@ -220,17 +223,6 @@ impl Reader<'_> {
             forwards: Forwards::default(),
             lists: Lists::default(),
         }
-    }
-
-    /// `[provisioning]`: how long new keys are valid.
-    fn provisioning(&self, root: &Table<'_>) -> Option<Duration> {
-        let table = root.table("provisioning")?;
-        let days = table.size("days").and_then(|days| u64::try_from(days).ok()).unwrap_or(DAYS);
-        if days == 0 {
-            self.document.error(table.line_of("days"), "days: a key has to be valid for one at least");
-        }
-        table.finish();
-        Some(Duration::from_secs(days.saturating_mul(24 * 60 * 60)))
     }
 
     /// Patterns of addresses that a user may sign as.
@@ -431,6 +423,3 @@ fn server(text: &str, directory: &Path) -> Result<Server> {
 
 /// The default memory for messages. Source: the minimum for messages of 64 MiB, which a small machine has.
 const MEMORY: usize = 512 * 1024 * 1024;
-
-/// How long a new key is valid by default: as `key generate`.
-const DAYS: u64 = 3 * 365;

@@ -24,6 +24,7 @@
 //! ```
 
 mod check;
+mod directory;
 mod discovery;
 mod explain;
 mod forwards;
@@ -35,6 +36,7 @@ mod mailboxes;
 mod member_changes;
 mod members;
 mod notice;
+mod provisioning;
 mod reader;
 mod rules;
 mod secret;
@@ -45,20 +47,20 @@ use std::{
     env, fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
+pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
 
 use crate::{
     base::{Error, Hint, Kind, Limits, Network, Result},
     crypto::Legacy,
-    discover::Settings,
+    discover::{RevocationFetch, Settings},
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
@@ -85,8 +87,10 @@ pub struct Config {
     pub revocation: Revocation,
     /// Whether weak and broken algorithms count.
     pub legacy: Legacy,
-    /// Which sources on the network are asked for keys, where a rule says so.
+    /// Which sources on the network are asked for keys, where a rule says so, and from where the status of certificates is fetched.
     pub discovery: Settings,
+    /// Where the password of the directory is ([`Settings::directory`]).
+    pub directory_password: Option<SecretFrom>,
     /// Rules, identities, local domains.
     pub policy: Policy,
     /// Trusted networks: clients there need not log in.
@@ -108,8 +112,8 @@ pub struct Config {
     pub notice: Option<Notice>,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
-    /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
-    pub provisioning: Option<Duration>,
+    /// The keys that local users without one get when they first send mail; `None`: they get none.
+    pub provisioning: Option<Provisioning>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.
@@ -177,9 +181,31 @@ pub enum Presence {
 
 impl Config {
     /// Where a rule asks the network for keys, or known keys are refreshed: whom.
-    pub fn network(&self) -> Option<&Settings> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::sources`].
+    pub fn network(&self) -> Result<Option<Settings>> {
         let asks = self.policy.rules.iter().any(|rule| rule.search.reach == Reach::Network);
-        (asks || self.discovery.refresh.is_some()).then_some(&self.discovery)
+        (asks || self.discovery.refresh.is_some()).then(|| self.sources()).transpose()
+    }
+
+    /// The sources on the network, with the password of the directory.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: the password cannot be read.
+    pub fn sources(&self) -> Result<Settings> {
+        let mut settings = self.discovery.clone();
+        if let (Some(directory), Some(password)) = (&mut settings.directory, &self.directory_password) {
+            directory.password = Some(password.read()?);
+        }
+        Ok(settings)
+    }
+
+    /// Where the status of certificates is fetched from: how.
+    pub fn status_settings(&self) -> Option<&Settings> {
+        (self.discovery.revocation_fetch != RevocationFetch::Off).then_some(&self.discovery)
     }
 
     /// The home, if there is one among the places with keys.

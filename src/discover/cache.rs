@@ -1,6 +1,8 @@
 //! What was found and not found, for all processes of a home: one SQLite file beside the key store. It may be deleted when none of them runs;
 //! what is lost then is which key is in use for an address, and what is pending.
 
+mod fetches;
+
 use std::{
     fmt, fs,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -11,6 +13,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
+pub(super) use self::fetches::{FetchTurn, Renewal};
 use super::Method;
 use crate::{
     base::{Clock, Error, Kind, Result},
@@ -21,7 +24,7 @@ use crate::{
 /// The file within a home.
 const FILE: &str = "discovery.sqlite";
 
-/// Answers of sources, the keys in use, and the keys that are pending.
+/// Answers of sources, the keys in use, the keys that are pending, and what is known of fetches of revocations.
 pub(super) struct Cache {
     /// `None`: in memory.
     path: Option<PathBuf>,
@@ -295,7 +298,7 @@ impl Cache {
                     fingerprint: row.get(3)?,
                     in_use: row.get(4)?,
                     method: row.get(5)?,
-                    at: UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default()),
+                    at: time(at),
                     octets: row.get(7)?,
                 })
             })?;
@@ -361,6 +364,7 @@ impl Cache {
             // What is lost by a power failure is asked again.
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(TABLES)?;
+            connection.execute_batch(fetches::TABLES)?;
             Ok(connection)
         });
         prepared.map_err(|error| self.failed(&error))
@@ -400,13 +404,17 @@ fn key(address: &Address) -> String {
 /// What stands for all addresses of one server: no address is like it.
 fn server(method: Method, address: &Address) -> String {
     match method {
-        Method::Hkp | Method::Vks => "*".to_owned(),
+        Method::Hkp | Method::LdapPgp | Method::LdapSmime | Method::Vks => "*".to_owned(),
         Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Wkd => format!("*@{}", address.domain()),
     }
 }
 
 fn milliseconds(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, span)
+}
+
+fn time(milliseconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
 }
 
 fn span(duration: Duration) -> i64 {

@@ -101,7 +101,7 @@ fn question(method: Method, address: &Address) -> Option<(Name, RecordType)> {
     let (label, kind) = match method {
         Method::Openpgpkey => ("_openpgpkey", RecordType::OPENPGPKEY),
         Method::Smimea => ("_smimecert", RecordType::SMIMEA),
-        Method::Hkp | Method::Mail | Method::Vks | Method::Wkd => return None,
+        Method::Hkp | Method::LdapPgp | Method::LdapSmime | Method::Mail | Method::Vks | Method::Wkd => return None,
     };
     let digest = Hash::Sha256.digest(address.local().as_bytes());
     let hash = crate::base::hex(digest.get(..28)?);

@@ -15,7 +15,7 @@ use std::{
 use ureq::{
     Agent, Timeout,
     config::Config,
-    http::{Response, StatusCode, Uri, header, uri::Scheme},
+    http::{HeaderMap, Response, StatusCode, Uri, header, uri::Scheme},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
     unversioned::{
         resolver::{ResolvedSocketAddrs, Resolver as Resolving},
@@ -24,7 +24,7 @@ use ureq::{
 };
 
 use super::{Addresses, Resolver, dns::Unresolved};
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, Network, Result};
 
 /// Redirects that one request follows.
 const MAX_REDIRECTS: usize = 3;
@@ -47,6 +47,36 @@ pub struct Bounds {
     pub deadline: Instant,
     /// Whether an `http:` URL is asked.
     pub plain: Plain,
+}
+
+/// A request of a protocol over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask<'a> {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// POST of these octets, of this media type.
+    Post(&'a str, &'a [u8]),
+}
+
+/// What a server answers to a request of a protocol over HTTP, whatever its status is.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status (RFC 9110, section 15).
+    pub status: u16,
+    /// The content.
+    pub octets: Vec<u8>,
+    header: HeaderMap,
+}
+
+impl Answer {
+    /// The value of a header field, if there is exactly one of this name, in ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.header.get_all(name).iter();
+        let value = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(value)
+    }
 }
 
 /// Whether a URL without TLS is asked.
@@ -103,6 +133,37 @@ impl Client {
             .build();
         let checked = Checked { resolver, addresses };
         Ok(Client { agent: Agent::with_parts(config, DefaultConnector::new(), checked) })
+    }
+
+    /// A client for a server that the owner of this machine names, at whatever address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`].
+    pub fn of_named_server(roots: Option<&Path>) -> Result<Client> {
+        let all = ["0.0.0.0/0", "::/0"].into_iter().map(Network::parse).collect::<Result<_>>()?;
+        Client::new(Arc::new(Resolver::new(&[])?), Addresses::public_and(all), roots)
+    }
+
+    /// Asks, and returns the answer with its status and header. Redirects are answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]: there is no answer, or it is not within the bounds.
+    pub fn ask(&self, url: &str, ask: Ask<'_>, bounds: &Bounds) -> Result<Answer, Failure> {
+        let at = parsed(url, bounds.plain)?;
+        let left = Some(time_left(bounds)?);
+        let response = match ask {
+            Ask::Get => self.agent.get(&at).config().timeout_global(left).build().call(),
+            Ask::Head => self.agent.head(&at).config().timeout_global(left).build().call(),
+            Ask::Post(media_type, octets) => {
+                let request = self.agent.post(&at).config().timeout_global(left).build();
+                request.header(header::CONTENT_TYPE, media_type).send(octets)
+            }
+        };
+        let response = response.map_err(failure)?;
+        let (status, header) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, header, octets: octets(response, bounds)? })
     }
 
     /// Fetches a URL.
@@ -262,13 +323,16 @@ fn redirected(from: &Uri, response: &Response<ureq::Body>) -> Result<Uri, Failur
     }
 }
 
-fn body(mut response: Response<ureq::Body>, bounds: &Bounds) -> Result<Vec<u8>, Failure> {
+fn body(response: Response<ureq::Body>, bounds: &Bounds) -> Result<Vec<u8>, Failure> {
     match response.status() {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Failure::NotFound),
-        status if status.is_redirection() => return Err(Failure::Failed("a redirect".to_owned())),
-        status => return Err(Failure::Failed(format!("the server answers {}", status.as_u16()))),
+        StatusCode::OK => octets(response, bounds),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::NotFound),
+        status if status.is_redirection() => Err(Failure::Failed("a redirect".to_owned())),
+        status => Err(Failure::Failed(format!("the server answers {}", status.as_u16()))),
     }
+}
+
+fn octets(mut response: Response<ureq::Body>, bounds: &Bounds) -> Result<Vec<u8>, Failure> {
     let encoding = response.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| encoding != "identity") {
         return Err(Failure::Unfit("the answer is compressed".to_owned()));
@@ -297,14 +361,20 @@ fn failure(error: ureq::Error) -> Failure {
         ureq::Error::Other(refused) => Failure::Failed(refused.to_string()),
         ureq::Error::LargeResponseHeader(..) => failed(&format_args!("more than {MAX_HEADER} octets of header")),
         ureq::Error::Rustls(error) => failed(&format_args!("tls: {error}")),
-        ureq::Error::Io(error) => match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => late(),
-            io::ErrorKind::ConnectionRefused => failed(&"the connection is refused"),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => failed(&"the server ended the connection"),
-            // The reason of rustls is within.
-            io::ErrorKind::InvalidData => failed(&format_args!("tls: {error}")),
-            _ => failed(&error),
-        },
+        ureq::Error::Io(error) => lost(error),
         error => failed(&error),
+    }
+}
+
+/// What became of a connection.
+pub(super) fn lost(error: io::Error) -> Failure {
+    let failed = |reason: &dyn fmt::Display| Failure::Failed(reason.to_string().to_lowercase());
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => late(),
+        io::ErrorKind::ConnectionRefused => failed(&"the connection is refused"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => failed(&"the server ended the connection"),
+        // The reason of rustls is within.
+        io::ErrorKind::InvalidData => failed(&format_args!("tls: {error}")),
+        _ => failed(&error),
     }
 }

@@ -11,7 +11,7 @@ use super::{
     cache::{Answer, Cache, InUse, Turn},
     dane::Validator,
     http::{Bounds, Client, Failure, Plain},
-    key_server, wkd,
+    key_server, ldap, wkd,
 };
 use crate::{
     base::{Error, Hint, Kind, Result},
@@ -27,6 +27,7 @@ pub struct Discovery {
     pub(super) cache: Cache,
     client: OnceLock<Result<Client>>,
     validator: OnceLock<Result<Validator>>,
+    pub(super) directory: OnceLock<Result<ldap::Client>>,
     pub(super) local: Local,
 }
 
@@ -80,6 +81,7 @@ impl Discovery {
             cache: Cache::new(local.home.as_deref()),
             client: OnceLock::new(),
             validator: OnceLock::new(),
+            directory: OnceLock::new(),
             local,
         })
     }
@@ -134,7 +136,7 @@ impl Discovery {
     ///
     /// What was found cannot be written.
     pub fn harvest(&self, address: &Address, octets: &[u8]) -> Result<bool> {
-        let answer = self.reduced(Method::Mail, address, octets);
+        let answer = self.reduced(Method::Mail, address, &[octets]);
         let is_found = matches!(answer, Answer::Found(_));
         if is_found {
             self.cache.keep(Method::Mail, address, &answer, self.local.clock.as_ref(), HARVEST)?;
@@ -226,14 +228,14 @@ impl Discovery {
             // What came with mail is among the answers that are kept.
             Method::Mail => return Answer::Missing(String::new()),
             Method::Hkp | Method::Vks | Method::Wkd => self.ask_server(method, address, deadline),
+            Method::LdapPgp | Method::LdapSmime => self.ask_directory(method, address, deadline),
             Method::Openpgpkey | Method::Smimea => match self.validator() {
-                Ok(validator) => validator.ask(method, address, deadline),
+                Ok(validator) => match validator.ask(method, address, deadline) {
+                    Answer::Found(octets) => self.reduced(method, address, &[&octets]),
+                    answer => answer,
+                },
                 Err(error) => Answer::Failed(error.to_string()),
             },
-        };
-        let answer = match answer {
-            Answer::Found(octets) => self.reduced(method, address, &octets),
-            answer => answer,
         };
         let (outcome, reason) = match &answer {
             Answer::Found(_) => ("found", ""),
@@ -260,20 +262,43 @@ impl Discovery {
             _ => wkd::ask(client, address, &bounds),
         });
         match asked {
-            Ok(Some(octets)) => Answer::Found(octets),
+            Ok(Some(octets)) => self.reduced(method, address, &[&octets]),
             Ok(None) => Answer::Missing(String::new()),
-            Err(Failure::Unfit(why)) => Answer::Failed(why),
-            Err(failure) => Answer::Down(failure.to_string()),
+            Err(failure) => failed(failure),
         }
     }
 
-    /// What of an answer belongs to the address.
-    fn reduced(&self, method: Method, address: &Address, octets: &[u8]) -> Answer {
-        match self.read(method.protocol(), octets, address) {
-            Err(error) => Answer::Failed(error.to_string()),
-            Ok(found) if found.is_empty() => Answer::Missing("no certificate there names the address".to_owned()),
-            Ok(found) => Answer::Found(found.iter().flat_map(|record| record.bytes().iter().copied()).collect()),
+    /// What of an answer, which has certificates in these places, belongs to the address. A place that cannot be read does not spoil the others, and
+    /// copies of one certificate are merged: one of them may be revoked.
+    pub(super) fn reduced(&self, method: Method, address: &Address, values: &[&[u8]]) -> Answer {
+        if values.len() > self.local.limits.certificates {
+            return Answer::Failed(format!("certificates: more than {}", self.local.limits.certificates));
         }
+        let (mut found, mut unreadable): (Vec<Record>, _) = (Vec::new(), None);
+        for value in values {
+            match self.read(method.protocol(), value, address).and_then(|records| self.joined(&mut found, records)) {
+                Ok(()) => {}
+                Err(error) => unreadable = unreadable.or(Some(error)),
+            }
+        }
+        match unreadable {
+            _ if !found.is_empty() => {
+                Answer::Found(found.iter().flat_map(|record| record.bytes().iter().copied()).collect())
+            }
+            Some(error) => Answer::Failed(error.to_string()),
+            None => Answer::Missing("no certificate there names the address".to_owned()),
+        }
+    }
+
+    /// Adds `records` to `found`.
+    fn joined(&self, found: &mut Vec<Record>, records: Vec<Record>) -> Result<()> {
+        for record in records {
+            match found.iter_mut().find(|known| known.fingerprint() == record.fingerprint()) {
+                Some(known) => *known = (self.local.merge)(known, &record)?,
+                None => found.push(record),
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn read(&self, protocol: ProtocolName, octets: &[u8], address: &Address) -> Result<Vec<Record>> {
@@ -434,8 +459,16 @@ impl Keys for LookUp {
     }
 }
 
+/// An answer that is too large or the like is about one address; anything else is about the server.
+pub(super) fn failed(failure: Failure) -> Answer {
+    match failure {
+        Failure::Unfit(why) => Answer::Failed(why),
+        failure => Answer::Down(failure.to_string()),
+    }
+}
+
 /// Whether there is a key is not known now.
-fn later(message: String) -> Error {
+pub(super) fn later(message: String) -> Error {
     Error::new(Kind::TryAgain, message)
 }
 

@@ -1,12 +1,15 @@
 //! In place of the sources, in a build without them (Cargo feature `discover`): nobody is asked, and whether there is a key is not known.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
-use super::{Local, Method, Settings};
+use super::{Fetch, Local, Method, Settings, StatusLocal};
 use crate::{
     base::{Error, Kind, Result},
     crypto::SecretKey,
-    keys::{Handle, Keys, ProtocolName, Purpose, Query, Reach, Record},
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, StatusSource},
     mail::Address,
 };
 
@@ -58,6 +61,35 @@ impl Discovery {
 pub struct Refreshed {
     /// Copies of certificates that this machine has already.
     pub copies: Vec<Record>,
+}
+
+/// The places where the status of certificates is.
+pub struct Statuses;
+
+impl Statuses {
+    /// None.
+    pub fn new(_: Settings, _: StatusLocal) -> Arc<Statuses> {
+        Arc::new(Statuses)
+    }
+
+    /// Never calls it.
+    pub fn observe(&self, _: impl Fn(&Fetch) + Send + Sync + 'static) {}
+
+    /// Fetches nothing.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn renew_due(&self) -> Result<Option<SystemTime>> {
+        Ok(None)
+    }
+}
+
+impl StatusSource for Statuses {
+    fn statements_about(&self, _: &[&[u8]], _: Option<Instant>) -> Result<Vec<Arc<[u8]>>> {
+        tracing::warn!(event = "revocation-not-fetched", error = "not in this build (Cargo feature `discover`)");
+        Ok(Vec::new())
+    }
 }
 
 struct Missing;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use super::Directory;
 use crate::{
     base::{Clock, Limits, Network, Result},
     keys::{Keys, ProtocolName, Record, Source},
@@ -34,6 +35,46 @@ pub struct Settings {
     pub name_servers: Vec<SocketAddr>,
     /// Who proves the answers of [`Method::Openpgpkey`] and [`Method::Smimea`].
     pub dnssec: Dnssec,
+    /// From where the status of certificates is fetched.
+    pub revocation_fetch: RevocationFetch,
+    /// Whether requests to OCSP responders have a nonce.
+    pub nonce: Nonce,
+    /// What [`Method::LdapPgp`] and [`Method::LdapSmime`] ask.
+    pub directory: Option<Directory>,
+}
+
+/// From where the revocation status of certificates is fetched, when what is here does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationFetch {
+    /// Nothing is fetched.
+    #[default]
+    Off,
+    /// CRLs.
+    Crl,
+    /// OCSP responders.
+    Ocsp,
+    /// OCSP responders, and CRLs where they do not answer.
+    Both,
+}
+
+impl RevocationFetch {
+    /// All, with the words in the configuration.
+    pub const ALL: [(&'static str, RevocationFetch); 4] = [
+        ("off", RevocationFetch::Off),
+        ("crl", RevocationFetch::Crl),
+        ("ocsp", RevocationFetch::Ocsp),
+        ("both", RevocationFetch::Both),
+    ];
+}
+
+/// Whether requests to OCSP responders have a nonce (RFC 9654).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nonce {
+    /// They have none.
+    #[default]
+    Omit,
+    /// They have one. A response with another one is refused; a response without one is taken.
+    Send,
 }
 
 /// Who validates signatures of DNS (RFC 4035).
@@ -60,6 +101,9 @@ impl Default for Settings {
             roots: None,
             name_servers: Vec::new(),
             dnssec: Dnssec::Resolver,
+            revocation_fetch: RevocationFetch::Off,
+            nonce: Nonce::Omit,
+            directory: None,
         }
     }
 }
@@ -84,6 +128,10 @@ pub struct Local {
 pub enum Method {
     /// A key server that verifies nothing (HKP over HTTPS).
     Hkp,
+    /// The OpenPGP keys in a directory that the owner names (LDAP, attribute pgpKey).
+    LdapPgp,
+    /// The S/MIME certificates there (RFC 4523, userCertificate; RFC 2798, userSMIMECertificate).
+    LdapSmime,
     /// The keys that came with authentic mail from their owners (Autocrypt).
     Mail,
     /// OPENPGPKEY records of the address's domain, in signed DNS (RFC 7929).
@@ -98,13 +146,23 @@ pub enum Method {
 
 impl Method {
     /// All, by name.
-    pub const ALL: [Method; 6] =
-        [Method::Hkp, Method::Mail, Method::Openpgpkey, Method::Smimea, Method::Vks, Method::Wkd];
+    pub const ALL: [Method; 8] = [
+        Method::Hkp,
+        Method::LdapPgp,
+        Method::LdapSmime,
+        Method::Mail,
+        Method::Openpgpkey,
+        Method::Smimea,
+        Method::Vks,
+        Method::Wkd,
+    ];
 
     /// The word in the configuration and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Method::Hkp => "hkp",
+            Method::LdapPgp => "ldap-pgp",
+            Method::LdapSmime => "ldap-smime",
             Method::Mail => "mail",
             Method::Openpgpkey => "openpgpkey",
             Method::Smimea => "smimea",
@@ -119,7 +177,7 @@ impl Method {
             Method::Hkp => Source::Claim,
             Method::Mail => Source::Mail,
             Method::Openpgpkey | Method::Smimea => Source::Dnssec,
-            Method::Vks => Source::Server,
+            Method::LdapPgp | Method::LdapSmime | Method::Vks => Source::Server,
             Method::Wkd => Source::Domain,
         }
     }
@@ -127,15 +185,16 @@ impl Method {
     /// Whose keys it has.
     pub fn protocol(self) -> ProtocolName {
         match self {
-            Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Vks | Method::Wkd => ProtocolName::Pgp,
-            Method::Smimea => ProtocolName::Smime,
+            Method::Hkp | Method::LdapPgp | Method::Mail | Method::Openpgpkey | Method::Vks | Method::Wkd => {
+                ProtocolName::Pgp
+            }
+            Method::LdapSmime | Method::Smimea => ProtocolName::Smime,
         }
     }
-
-    /// Octets of an answer. Source: DESIGN 8.
+    /// Octets of an answer. Source: DESIGN 8; the owner of an entry in a directory may keep years of certificates there.
     pub(super) fn octets(self) -> usize {
         match self {
-            Method::Wkd => 256 * 1024,
+            Method::LdapPgp | Method::LdapSmime | Method::Wkd => 256 * 1024,
             Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Vks => 64 * 1024,
         }
     }

@@ -8,10 +8,14 @@ use crate::{mail::Part, protocol::pgp};
 pub(super) fn of(part: Part<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     // A file without a header: what is in it has nothing around it.
-    if part.header_octets().is_empty()
-        && let Some(what) = pgp::kind::no_message(&part.decoded())
-    {
-        notes.push(format!("it is {what}, and no message"));
+    if part.header_octets().is_empty() {
+        let decoded = part.decoded();
+        let what = match &*decoded {
+            [] => Some("empty"),
+            octets if octets.starts_with(&OUTLOOK) => Some("an item of Outlook (.msg)"),
+            octets => pgp::kind::no_message(octets),
+        };
+        notes.extend(what.map(|what| format!("it is {what}, and no message")));
     }
     in_html(part, &mut notes);
     notes
@@ -55,6 +59,9 @@ fn follows(html: &[u8], words: &[&str]) -> bool {
         }
     })
 }
+
+/// How a compound file begins ([MS-CFB], section 2.2).
+const OUTLOOK: [u8; 8] = [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 
 /// A space, and what writers of HTML make of it.
 const SPACES: [&[u8]; 7] = [b" ", b"\t", b"\r", b"\n", b"&nbsp;", b"&#160;", b"\xc2\xa0"];

@@ -72,6 +72,47 @@ impl fmt::Debug for HandlerConfig {
 }
 
 /// A [`Handler`] whose configuration can be replaced while it works. Each mail is handled by one configuration from start to end.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::Arc;
+/// use postseal::{
+///     base::{Budget, Limits, Result, Secret, SystemClock, SystemRandom},
+///     crypto::Legacy,
+///     engine::{Handler, HandlerConfig, ReloadableHandler},
+///     keys::Memory,
+///     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+///     pki::Revocation,
+///     policy::{Disposition, Pattern, Policy},
+/// };
+///
+/// # fn main() -> Result<()> {
+/// let handler = ReloadableHandler::new(HandlerConfig {
+///     keys: Arc::new(Memory::new()),
+///     clock: Arc::new(SystemClock),
+///     random: Arc::new(SystemRandom),
+///     legacy: Legacy::Refuse,
+///     revocation: Revocation::Soft,
+///     limits: Limits::default(),
+///     policy: Policy { local: vec![Pattern::parse("example.org")?], ..Policy::default() },
+///     name: "mail.example.org".to_owned(),
+///     authserv_ids: Vec::new(),
+///     marker: Secret::new(vec![7; 32]), // random octets
+/// });
+/// let to = ForwardPath { address: Address::parse("bob@example.org")?, parameters: Vec::new() };
+/// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
+/// let outcome = handler.handle(Mail {
+///     envelope: Envelope { sender: ReversePath::default(), recipients: vec![to] },
+///     submitter: Submitter::Unknown,
+///     message: Message::parse(text, &mut Budget::new(Limits::default()))?,
+/// })?;
+/// // No rule decides: inbound mail is annotated.
+/// assert_eq!(outcome.decision.groups[0].disposition, Disposition::Relay);
+/// assert!(outcome.mails[0].message.octets().starts_with(b"Authentication-Results: mail.example.org;"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReloadableHandler {
     config: RwLock<Arc<HandlerConfig>>,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, Want};
+use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, StatusSource, Want};
 use crate::{
     base::{Error, Kind, Result, Secret},
     crypto::SecretKey,
@@ -24,6 +24,7 @@ pub struct Chain {
     merge: fn(&Record, &Record) -> Result<Record>,
     /// Instead of the anchors of the sources.
     anchors: Option<Vec<Arc<Record>>>,
+    statuses: Option<Arc<dyn StatusSource>>,
 }
 
 /// A source that is asked when those before it have no usable key.
@@ -40,7 +41,7 @@ type IsUsable = dyn Fn(&Record, &Address) -> bool + Send + Sync;
 impl Chain {
     /// The first tier. `merge` merges two copies of one certificate ([`store::merge`](crate::store::merge) for all protocols).
     pub fn new(sources: Vec<Arc<dyn Keys>>, merge: fn(&Record, &Record) -> Result<Record>) -> Self {
-        Chain { sources, later: Vec::new(), merge, anchors: None }
+        Chain { sources, later: Vec::new(), merge, anchors: None, statuses: None }
     }
 
     /// The same keys, and `source` as the last tier. It is asked when `is_usable` holds for no record of the tiers before it, and the
@@ -60,6 +61,12 @@ impl Chain {
     #[must_use]
     pub fn with_anchors(self, anchors: Vec<Arc<Record>>) -> Self {
         Chain { anchors: Some(anchors), ..self }
+    }
+
+    /// The same keys, and the status of certificates by `statuses` where it is not known.
+    #[must_use]
+    pub fn fetching(self, statuses: Arc<dyn StatusSource>) -> Self {
+        Chain { statuses: Some(statuses), ..self }
     }
 
     fn put_together(&self, copies: Vec<Arc<Record>>) -> Result<Vec<Arc<Record>>> {
@@ -181,6 +188,10 @@ impl Keys for Chain {
             revocations.extend(source.revocations()?);
         }
         Ok(revocations)
+    }
+
+    fn status_source(&self) -> Option<&dyn StatusSource> {
+        self.statuses.as_deref().or_else(|| self.sources.iter().find_map(|source| source.status_source()))
     }
 
     fn passwords(&self) -> Result<Vec<Secret>> {

@@ -11,6 +11,7 @@ mod restricted;
 mod snapshot;
 mod source;
 mod state;
+mod status;
 mod withdrawal;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use restricted::RestrictedKeys;
 pub use snapshot::Snapshot;
 pub use source::Source;
 pub use state::KeyState;
+pub use status::{Kept, StatementStore, StatusSource};
 pub use withdrawal::{RevocationReason, Withdrawal};
 
 use crate::{
@@ -87,6 +89,11 @@ pub trait Keys: Send + Sync {
     /// CRLs (RFC 5280, section 5) and OCSP responses (RFC 6960), DER each, of any issuer.
     fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
         Ok(Vec::new())
+    }
+
+    /// What fetches the status of certificates when what is here does not say it; `None`: nothing does.
+    fn status_source(&self) -> Option<&dyn StatusSource> {
+        None
     }
 
     /// Passwords to try on messages that are encrypted to one, in order.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Binding, Deprecated, Handle, Keys, ProtocolName, Query, Record};
+use super::{Binding, Deprecated, Handle, Keys, ProtocolName, Query, Record, StatusSource};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -53,6 +53,10 @@ impl Keys for RestrictedKeys<'_> {
 
     fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
         self.keys.revocations()
+    }
+
+    fn status_source(&self) -> Option<&dyn StatusSource> {
+        self.keys.status_source()
     }
 
     fn passwords(&self) -> Result<Vec<Secret>> {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, Want};
+use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, StatusSource, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -68,8 +68,11 @@ impl<'k> Snapshot<'k> {
         }
         let is_reached = matches!(query.want, Want::Address(address) if self.reached.contains(address));
         let reach = if is_reached { Reach::Network } else { query.reach };
-        let deadline = || *self.deadline.get_or_init(|| Instant::now() + self.network);
-        Query { deadline: Some(query.deadline.unwrap_or_else(deadline)), reach, ..*query }
+        Query { deadline: Some(query.deadline.unwrap_or_else(|| self.deadline())), reach, ..*query }
+    }
+
+    fn deadline(&self) -> Instant {
+        *self.deadline.get_or_init(|| Instant::now() + self.network)
     }
 }
 
@@ -124,8 +127,19 @@ impl Keys for Snapshot<'_> {
         }
     }
 
+    fn status_source(&self) -> Option<&dyn StatusSource> {
+        self.keys.status_source().map(|_| self as &dyn StatusSource)
+    }
+
     fn passwords(&self) -> Result<Vec<Secret>> {
         self.keys.passwords()
+    }
+}
+
+impl StatusSource for Snapshot<'_> {
+    fn statements_about(&self, path: &[&[u8]], deadline: Option<Instant>) -> Result<Vec<Arc<[u8]>>> {
+        let Some(source) = self.keys.status_source() else { return Ok(Vec::new()) };
+        source.statements_about(path, Some(deadline.unwrap_or_else(|| self.deadline())))
     }
 }
 

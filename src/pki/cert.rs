@@ -8,7 +8,6 @@ use der::asn1::ObjectIdentifier;
 use super::{
     Name, PublicKey, check,
     extensions::{Extensions, KeyUsage},
-    general_name::GeneralName,
     time,
     tlv::{BIT_STRING, INTEGER, Reader, SEQUENCE, constructed, primitive},
 };
@@ -191,6 +190,16 @@ impl Certificate {
         self.parsed.extensions.basic.is_some_and(|basic| basic.authority)
     }
 
+    /// Whether its key may sign certificates of others: it says that it is a certification authority's, and its key usage allows it.
+    pub fn may_issue(&self) -> bool {
+        self.is_authority() && check::may_issue(self)
+    }
+
+    /// Whether the key of `issuer` signed it, in the name of `issuer`.
+    pub fn is_issued_by(&self, issuer: &Certificate) -> bool {
+        self.issuer() == issuer.subject() && check::signed(self, issuer.public_key()).is_ok()
+    }
+
     /// The mailboxes it names: rfc822Name, SmtpUTF8Mailbox (RFC 9598), and emailAddress in the subject when there is no such alternative name
     /// (RFC 8550, section 3). What is no addr-spec is left out.
     pub fn mailboxes(&self) -> Vec<Address> {
@@ -228,12 +237,7 @@ impl Certificate {
 
     /// What [`mailboxes`](Certificate::mailboxes) reads, as it is written.
     pub(super) fn mailbox_names(&self) -> Vec<String> {
-        let of_mailbox = |name: &GeneralName| match name {
-            GeneralName::Mailbox(mailbox) | GeneralName::Utf8Mailbox(mailbox) => Some(mailbox.clone()),
-            _ => None,
-        };
-        let names: Vec<String> = self.parsed.extensions.subject_names.iter().flatten().filter_map(of_mailbox).collect();
-        if names.is_empty() { self.parsed.subject.email_addresses() } else { names }
+        self.parsed.extensions.mailboxes(&self.parsed.subject)
     }
 
     pub(super) fn extensions(&self) -> &Extensions {

@@ -131,6 +131,10 @@ impl<'a> Crl<'a> {
         self.this_update
     }
 
+    pub(super) fn next_update(&self) -> Option<SystemTime> {
+        self.next_update
+    }
+
     pub(super) fn scope(&self) -> &Scope {
         &self.scope
     }

@@ -6,6 +6,7 @@ use const_oid::db::{rfc5280, rfc6960};
 use der::asn1::ObjectIdentifier;
 
 use super::{
+    Name,
     general_name::GeneralName,
     tlv::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, constructed, dotted, primitive},
 };
@@ -72,6 +73,11 @@ impl KeyUsage {
         self.0 & any_of.0 != 0
     }
 
+    /// Whether no other bit is set.
+    pub(super) fn is_within(self, allowed: KeyUsage) -> bool {
+        self.0 & !allowed.0 == 0
+    }
+
     /// Either.
     pub(super) const fn or(self, other: KeyUsage) -> KeyUsage {
         KeyUsage(self.0 | other.0)
@@ -108,6 +114,21 @@ impl Extensions {
     /// The content of the extension of that type.
     pub(super) fn find(&self, kind: &ObjectIdentifier) -> Option<&[u8]> {
         self.all.iter().find(|(other, _)| other == kind.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+
+    /// The types, in order.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &[u8]> {
+        self.all.iter().map(|(kind, _)| kind.as_slice())
+    }
+
+    /// The mailboxes of a certificate of `subject`, as they are written (RFC 8550, section 3).
+    pub(super) fn mailboxes(&self, subject: &Name) -> Vec<String> {
+        let of_mailbox = |name: &GeneralName| match name {
+            GeneralName::Mailbox(mailbox) | GeneralName::Utf8Mailbox(mailbox) => Some(mailbox.clone()),
+            _ => None,
+        };
+        let names: Vec<String> = self.subject_names.iter().flatten().filter_map(of_mailbox).collect();
+        if names.is_empty() { subject.email_addresses() } else { names }
     }
 
     fn take(&mut self, kind: &[u8], value: &[u8]) -> Result<Known> {

@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod access;
+mod asking;
 mod cert;
 mod check;
 mod constraints;
@@ -17,13 +18,16 @@ mod path;
 mod policy;
 mod public_key;
 mod refusal;
+mod request;
 mod revocation;
 mod search;
+mod series;
 mod statements;
 mod status;
 pub(crate) mod time;
 pub(crate) mod tlv;
 
+pub use asking::{AskStatus, validate_asking};
 pub use cert::{Certificate, Usage};
 pub use name::Name;
 pub use ocsp::OcspResponse;
@@ -31,4 +35,7 @@ pub use path::{Path, Policies, Purpose, Question, Require, validate};
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub(crate) use public_key::{digest_algorithm, hash_algorithm};
 pub use refusal::{Place, Refusal, Rule};
-pub use revocation::{Revocation, check_statement, list_issuer, oldest_list, supersedes};
+pub use request::CertificationRequest;
+pub use revocation::{Revocation, check_statement, list_issuer, oldest_list, period};
+pub use series::{issuers_of_series, supersedes};
+pub use status::IssuerId;

@@ -16,7 +16,7 @@ use super::{
     extensions::OCSP_NO_CHECK,
     news::News,
     statements::Statements,
-    status::{Asked, Issuer, Reason, Revoked, Sealed, Worth},
+    status::{Asked, Issuer, IssuerId, Reason, Revoked, Sealed, Worth},
     time,
     tlv::{
         BIT_STRING, BOOLEAN, ENUMERATED, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, constructed,
@@ -137,8 +137,47 @@ impl<'a> OcspResponse<'a> {
         Ok(OcspResponse { responder, answers, nonce, certificates, sealed, has_unknown })
     }
 
+    /// From when and until when it is about all its certificates.
+    pub(super) fn period(&self) -> Option<(SystemTime, SystemTime)> {
+        let all = || self.answers.values().flatten();
+        Some((all().map(|answer| answer.this_update).max()?, all().map(Answer::end).min()?))
+    }
+
+    /// What it says of the certificate of whoever issued the certificates that it is about: the responder, or who issued the responder's certificate.
+    pub(super) fn issuers(&self) -> Vec<IssuerId> {
+        let responder = match &self.responder {
+            Responder::Name(name) => IssuerId::Name(name.clone()),
+            Responder::Key(hash) => IssuerId::Key(hash.clone()),
+        };
+        let above = self.certificates.iter().map(|delegate| IssuerId::Name(delegate.issuer().clone()));
+        [responder].into_iter().chain(above).collect()
+    }
+
+    /// Whether `issuer` issued all certificates that it is about, by name and key.
+    pub(super) fn is_of_issuer(&self, issuer: &Certificate) -> bool {
+        self.answers.values().flatten().all(|answer| answer.is_of_issuer(issuer.subject(), issuer.public_key()))
+    }
+
+    /// Whether it is about every certificate that `older` is about.
+    pub(super) fn is_about_all_of(&self, older: &OcspResponse<'_>) -> bool {
+        self.has_for_all_of(older, |answer, older| answer.is_about_same(older))
+    }
+
+    /// Whether each answer of `older` can go for one of this response's.
+    pub(super) fn answers_all_of(&self, older: &OcspResponse<'_>, at: SystemTime) -> bool {
+        !self.has_unknown && self.has_for_all_of(older, |answer, older| answer.replaces(older, at))
+    }
+
+    fn has_for_all_of(&self, older: &OcspResponse<'_>, takes: impl Fn(&Answer<'_>, &Answer<'_>) -> bool) -> bool {
+        let has_for = |(serial, old): (&&[u8], &Vec<Answer<'_>>)| {
+            let own = || self.answers.get(*serial).into_iter().flatten();
+            old.iter().all(|old| own().any(|own| takes(own, old)))
+        };
+        !older.answers.is_empty() && older.answers.iter().all(has_for)
+    }
+
     /// How far it counts; `None` when no responder authorized by `issuer` signed it (RFC 6960, section 4.2.2.2).
-    fn worth(
+    pub(super) fn worth(
         &self,
         issuer: Issuer<'_>,
         statements: &Statements<'_>,
@@ -247,24 +286,55 @@ impl<'a> Answer<'a> {
 
     /// Whether the CertID is that of `certificate`, by its issuer's name and key (RFC 6960, section 4.1.1).
     fn is_about(&self, certificate: &Certificate, issuer_key: &PublicKey) -> bool {
+        self.is_of_issuer(certificate.issuer(), issuer_key)
+    }
+
+    fn is_of_issuer(&self, name: &Name, key: &PublicKey) -> bool {
         self.hash.is_some_and(|hash| {
-            hash.digest(certificate.issuer().der()) == self.issuer_name_hash
-                && hash.digest(issuer_key.octets()) == self.issuer_key_hash
+            hash.digest(name.der()) == self.issuer_name_hash && hash.digest(key.octets()) == self.issuer_key_hash
         })
+    }
+
+    /// Whether both are about one certificate, given that they have one serial number.
+    fn is_about_same(&self, other: &Answer<'_>) -> bool {
+        self.hash.is_some()
+            && self.hash == other.hash
+            && self.issuer_name_hash == other.issuer_name_hash
+            && self.issuer_key_hash == other.issuer_key_hash
+    }
+
+    /// Whether `older` need not be kept beside this answer at that time. A revocation that is not repeated stays: no other response undoes it.
+    fn replaces(&self, older: &Answer<'_>, at: SystemTime) -> bool {
+        let says_as_much = match (older.state, self.state) {
+            (State::Revoked(old), State::Revoked(new)) => old == new,
+            (State::Revoked(_), _) | (State::Good, State::Unknown) => false,
+            (State::Good, State::Good | State::Revoked(_)) | (State::Unknown, _) => true,
+        };
+        says_as_much
+            && !self.has_unknown
+            && self.is_about_same(older)
+            && self.this_update > older.this_update
+            && self.freshness(at) != Freshness::Future
     }
 
     /// RFC 6960, section 3.2, (5) and (6).
     fn freshness(&self, at: SystemTime) -> Freshness {
-        let later = |time: SystemTime, by| time.checked_add(by).unwrap_or(time);
-        let end = self.next_update.unwrap_or_else(|| later(self.this_update, MAX_AGE_WITHOUT_NEXT));
         if self.this_update > later(at, SKEW) {
             Freshness::Future
-        } else if at <= later(end, SKEW) {
+        } else if at <= later(self.end(), SKEW) {
             Freshness::Current
         } else {
             Freshness::Past
         }
     }
+
+    fn end(&self) -> SystemTime {
+        self.next_update.unwrap_or_else(|| later(self.this_update, MAX_AGE_WITHOUT_NEXT))
+    }
+}
+
+fn later(time: SystemTime, by: Duration) -> SystemTime {
+    time.checked_add(by).unwrap_or(time)
 }
 
 /// Whether `issuer` delegated the answering of OCSP requests to it (RFC 6960, section 4.2.2.2), as far as the certificate says.

@@ -4,17 +4,14 @@ use std::time::SystemTime;
 
 use super::{
     Certificate, Name,
-    crl::{Crl, Freshness, Understood},
+    crl::Crl,
     crl_status,
     news::News,
     ocsp::{self, OcspResponse},
     statements::Statements,
-    status::{Asked, Issuer, Status, Worth},
+    status::{Asked, Issuer, Status},
 };
-use crate::{
-    base::{Budget, Error, Result},
-    crypto::Legacy,
-};
+use crate::base::{Budget, Error, Result};
 
 /// `--revocation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,38 +61,13 @@ pub fn oldest_list<'a>(statements: impl IntoIterator<Item = &'a [u8]>) -> Option
     newest.into_iter().map(|(_, issued)| issued).min()
 }
 
-/// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of the
-/// same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that key nothing is
-/// superseded: an attacker could write a list with a high number.
-///
-/// # Errors
-///
-/// An error means that the Budget is spent.
-pub fn supersedes(
-    newer: &[u8],
-    older: &[u8],
-    issuers: &[Certificate],
-    at: SystemTime,
-    budget: &mut Budget,
-) -> Result<bool> {
-    let (Ok(newer), Ok(older)) = (Crl::parse(newer), Crl::parse(older)) else { return Ok(false) };
-    let takes_its_place = !newer.is_delta()
-        && newer.understood() == Understood::Wholly
-        && newer.freshness(at) != Freshness::Future
-        && newer.is_of_series(&older)
-        && newer.is_newer_than(&older);
-    if !takes_its_place {
-        return Ok(false);
+/// From when and until when the CRL or OCSP response `der` is current: thisUpdate and nextUpdate; of a response about several certificates, the time in
+/// which it is about all of them. `None` if it cannot be read. Nothing is verified.
+pub fn period(der: &[u8]) -> Option<(SystemTime, SystemTime)> {
+    match Crl::parse(der) {
+        Ok(list) => Some((list.this_update(), list.next_update()?)),
+        Err(_) => OcspResponse::parse(der).ok()?.period(),
     }
-    for issuer in issuers.iter().filter(|issuer| issuer.subject() == newer.issuer() && crl_status::signs_crls(issuer)) {
-        let key = issuer.public_key();
-        if newer.is_by(key, Legacy::Refuse, budget)? == Some(Worth::Everything)
-            && older.is_by(key, Legacy::Admit, budget)?.is_some()
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The status of `certificate`, which `issuer` issued, by the rules in `news`. An error means that the Budget is spent.

@@ -125,6 +125,15 @@ pub(super) struct Issuer<'a> {
     pub(super) key: &'a PublicKey,
 }
 
+/// What a statement says of the certificate of its issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerId {
+    /// The SHA-1 of its public key.
+    Key(Vec<u8>),
+    /// Its subject.
+    Name(Name),
+}
+
 /// Finds the certificates of CRL signers that are not the issuers on the path: indirect CRLs, separate keys, keys rolled over.
 pub(super) trait Signers {
     /// Certificates with that subject, from the message and the store, and the anchor of the path if it has that name.

@@ -38,14 +38,9 @@ impl Case {
             policy: Policy {
                 local: vec![Pattern::parse("a.example").unwrap()],
                 identities: [(Login::new("alice").unwrap(), own)].into(),
-                trusted: Vec::new(),
                 rules: vec![rule, last],
-                obstacles: BTreeMap::new(),
                 max_size: 1_000,
-                mailboxes: Mailboxes::default(),
-                aliases: Default::default(),
-                forwards: Forwards::default(),
-                lists: Default::default(),
+                ..Policy::default()
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),
@@ -119,6 +114,13 @@ fn reject(why: &str) -> Disposition {
 }
 
 const BOTH: &[Order] = &[Order::Encrypt, Order::Sign];
+
+#[test]
+fn by_default_what_may_come_in_is_not_oversized_and_nothing_goes_out() {
+    assert_eq!(Policy::default().max_size, Limits::default().message);
+    let case = Case { policy: Policy::default(), ..Case::new(&[]) };
+    assert!(matches!(case.decide().disposition, Disposition::Reject(_)));
+}
 
 #[test]
 fn the_first_protocol_with_every_key_is_taken() {

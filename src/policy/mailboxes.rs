@@ -77,7 +77,6 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Forwards;
 
     #[test]
     fn the_steps_of_delivery() {
@@ -96,15 +95,9 @@ mod tests {
         };
         let policy = |delimiters| Policy {
             local: vec![Pattern::parse("example.org").unwrap()],
-            identities: BTreeMap::new(),
-            trusted: Vec::new(),
-            rules: Vec::new(),
-            obstacles: BTreeMap::new(),
             max_size: 1,
             mailboxes: mailboxes(delimiters),
-            aliases: Default::default(),
-            forwards: Forwards::default(),
-            lists: Default::default(),
+            ..Policy::default()
         };
         for (delimiters, of, others) in [
             ("", "alice+news@example.org", vec![]),

@@ -57,15 +57,8 @@ use crate::{
 /// # fn main() -> Result<()> {
 /// let policy = Policy {
 ///     local: vec![Pattern::parse("example.org")?],
-///     identities: BTreeMap::new(),
-///     trusted: Vec::new(),
 ///     rules: vec![Rule { name: "closed".to_owned(), orders: [Order::Reject].into(), ..Rule::default() }],
-///     obstacles: BTreeMap::new(),
-///     max_size: 1_000_000,
-///     mailboxes: Default::default(),
-///     aliases: Default::default(),
-///     forwards: Default::default(),
-///     lists: Default::default(),
+///     ..Policy::default()
 /// };
 /// let (author, to) = (Address::parse("eve@example.com")?, Address::parse("bob@example.org")?);
 /// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
@@ -113,6 +106,24 @@ pub struct Policy {
     pub forwards: Forwards,
     /// The addresses whose mail goes to members.
     pub lists: Lists,
+}
+
+/// No local domain, no identity and no rule: outbound mail is refused, and inbound mail is annotated.
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            local: Vec::new(),
+            identities: BTreeMap::new(),
+            trusted: Vec::new(),
+            rules: Vec::new(),
+            obstacles: BTreeMap::new(),
+            max_size: MAX_SIZE,
+            mailboxes: Default::default(),
+            aliases: Default::default(),
+            forwards: Default::default(),
+            lists: Default::default(),
+        }
+    }
 }
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
@@ -288,6 +299,9 @@ fn asked_by<'p>(rules: impl Iterator<Item = &'p Rule>) -> BTreeSet<ProtocolName>
     };
     rules.flat_map(named).collect()
 }
+
+/// The default of [`Policy::max_size`]: that of [`Limits::message`](crate::base::Limits::message).
+const MAX_SIZE: usize = 64 * 1024 * 1024;
 
 /// What a group calls its rule when none decided.
 pub const NO_RULE: &str = "no rule";

@@ -279,6 +279,30 @@ pub(crate) mod smime {
         }
     }
 
+    pub(crate) mod ocsp_request {
+        use crate::pki::Certificate;
+
+        pub(crate) fn request(_: &Certificate, _: &Certificate, _: Option<&[u8]>) -> Vec<u8> {
+            Vec::new()
+        }
+    }
+
+    pub(crate) mod record {
+        use crate::{
+            keys::{Handle, ProtocolName, Record},
+            pki::Certificate,
+        };
+
+        pub(crate) fn record(certificate: &Certificate) -> Record {
+            let fingerprint = Handle::from_octets(&certificate.fingerprint());
+            Record::new(ProtocolName::Smime, fingerprint, certificate.der().to_vec(), [])
+        }
+
+        pub(crate) fn subject(name: &crate::pki::Name) -> Handle {
+            Handle::from_octets(name.normal())
+        }
+    }
+
     pub(crate) mod revocation_files {
         use std::time::SystemTime;
 

@@ -7,7 +7,10 @@ use crate::{
     base::{Error, Limits, Result},
     keys::{Keys, ProtocolName, Record},
     mail::Address,
-    pki::{Certificate, tlv::Reader},
+    pki::{
+        Certificate,
+        tlv::{Element, OID, Reader, constructed},
+    },
 };
 
 /// The certificates of `protocol` in `octets`, which come from the network, as far as they are for `address`: without what is not about it, and
@@ -29,16 +32,37 @@ fn x509(octets: &[u8], address: &Address, limits: &Limits) -> Result<Vec<Record>
     let mut found = Vec::new();
     let mut reader = Reader::new(octets, "certificates");
     while !reader.is_finished() {
-        let one = reader.any()?.whole;
-        let record = smime::keyfile::describe(one, "certificates")?.record;
-        if found.len() >= limits.certificates {
-            return Err(Error::malformed("certificates", format!("more than {}", limits.certificates)));
-        }
-        if record.claimed().contains(address) {
-            found.push(record);
+        for one in contained(reader.any()?)? {
+            let record = smime::keyfile::describe(one, "certificates")?.record;
+            if found.len() >= limits.certificates {
+                return Err(Error::malformed("certificates", format!("more than {}", limits.certificates)));
+            }
+            if record.claimed().contains(address) {
+                found.push(record);
+            }
         }
     }
     Ok(found)
+}
+
+/// The certificates of signed-data (RFC 5652, section 5.1), as directories have it in userSMIMECertificate (RFC 2798, section 2.8). Anything else is a certificate.
+fn contained(one: Element<'_>) -> Result<Vec<&[u8]>> {
+    let mut fields = one.reader();
+    if fields.optional(OID)?.is_none() {
+        return Ok(vec![one.whole]);
+    }
+    let mut signed = fields.expect(constructed(0))?.reader().sequence()?;
+    let mut certificates = Vec::new();
+    while !signed.is_finished() {
+        let field = signed.any()?;
+        if field.tag == constructed(0) {
+            let mut all = field.reader();
+            while !all.is_finished() {
+                certificates.push(all.any()?.whole);
+            }
+        }
+    }
+    Ok(certificates)
 }
 
 /// Whether a message for `address` can be encrypted to the certificate of `record` at `at`, as far as it says itself; if not, why. `keys` have the keys

@@ -10,7 +10,20 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
 
-/// The report as one JSON object on one line, without a line break.
+/// The report as one JSON object on one line, without a line break: docs/schema/verify.schema.json.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{keys::Memory, report::json, verify};
+///
+/// # fn main() -> postseal::base::Result<()> {
+/// let opening = verify(b"From: alice@example.org\r\n\r\nHello.\r\n", &Memory::new())?;
+/// let line = json(&opening.report("mail.eml"));
+/// assert!(line.starts_with(r#"{"file":"mail.eml","standing":"unsigned","author":"alice@example.org","#));
+/// # Ok(())
+/// # }
+/// ```
 pub fn json(report: &Report<'_>) -> String {
     serde_json::to_string(&object(report)).unwrap_or_default()
 }

@@ -21,6 +21,10 @@ struct Figures {
     connections: BTreeMap<&'static str, (u64, u64)>,
     /// By listener.
     mails: BTreeMap<&'static str, Mails>,
+    /// By kind of statement.
+    fetch_times: BTreeMap<&'static str, Times>,
+    /// By kind of statement and outcome.
+    fetches: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener and kind of error.
     failures: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, direction and disposition.
@@ -172,13 +176,29 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A histogram of seconds, and the sum of octets.
+/// Times to handle mails, and the sum of their octets.
 #[derive(Debug, Default)]
 struct Mails {
+    times: Times,
+    octets: u64,
+}
+
+/// A histogram of seconds.
+#[derive(Debug, Default)]
+struct Times {
     buckets: [u64; BUCKETS.len()],
     count: u64,
-    octets: u64,
-    time: Duration,
+    sum: Duration,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        self.count += 1;
+        self.sum += time;
+        for (bucket, limit) in self.buckets.iter_mut().zip(BUCKETS) {
+            *bucket += u64::from(time <= Duration::from_millis(limit));
+        }
+    }
 }
 
 impl Metrics {
@@ -201,12 +221,8 @@ impl Metrics {
     pub fn handled(&self, listener: &'static str, octets: usize, time: Duration, groups: &[Group]) {
         let mut figures = self.figures();
         let mails = figures.mails.entry(listener).or_default();
-        mails.count += 1;
+        mails.times.add(time);
         mails.octets += octets as u64;
-        mails.time += time;
-        for (bucket, limit) in mails.buckets.iter_mut().zip(BUCKETS) {
-            *bucket += u64::from(time <= Duration::from_millis(limit));
-        }
         for group in groups {
             let key = (listener, group.direction.name(), group.disposition.name());
             *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
@@ -265,6 +281,13 @@ impl Metrics {
     /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed").or_default() += 1;
+    }
+
+    /// Counts an attempt to fetch a `kind` of statement about revocations.
+    pub fn revocation_fetched(&self, kind: &'static str, outcome: &'static str, time: Duration) {
+        let mut figures = self.figures();
+        *figures.fetches.entry((kind, outcome)).or_default() += 1;
+        figures.fetch_times.entry(kind).or_default().add(time);
     }
 
     /// Notes whether mail can be handled now, and what is known of keys, for the next page.
@@ -340,7 +363,22 @@ impl Metrics {
         page.lines(age.iter().map(|age| (String::new(), age.as_secs())));
         page.head("postseal_handle_seconds", "histogram", "time to handle a mail");
         for (listener, mails) in &figures.mails {
-            page.histogram(listener, mails);
+            page.histogram(&format!("listener=\"{listener}\""), &mails.times);
+        }
+        page.head(
+            "postseal_revocation_fetches_total",
+            "counter",
+            "attempts to fetch CRLs and OCSP responses by outcome",
+        );
+        page.lines(
+            figures
+                .fetches
+                .iter()
+                .map(|((kind, outcome), count)| (format!("kind=\"{kind}\",outcome=\"{outcome}\""), *count)),
+        );
+        page.head("postseal_revocation_fetch_seconds", "histogram", "time to fetch a CRL or an OCSP response");
+        for (kind, times) in &figures.fetch_times {
+            page.histogram(&format!("kind=\"{kind}\""), times);
         }
         page.text
     }
@@ -371,15 +409,15 @@ impl Page {
         });
     }
 
-    fn histogram(&mut self, listener: &str, mails: &Mails) {
+    fn histogram(&mut self, labels: &str, times: &Times) {
         let name = self.name;
-        for (count, limit) in mails.buckets.iter().zip(BUCKETS) {
+        for (count, limit) in times.buckets.iter().zip(BUCKETS) {
             let seconds = Duration::from_millis(limit).as_secs_f64();
-            self.line(format_args!("{name}_bucket{{listener=\"{listener}\",le=\"{seconds}\"}} {count}"));
+            self.line(format_args!("{name}_bucket{{{labels},le=\"{seconds}\"}} {count}"));
         }
-        self.line(format_args!("{name}_bucket{{listener=\"{listener}\",le=\"+Inf\"}} {}", mails.count));
-        self.line(format_args!("{name}_sum{{listener=\"{listener}\"}} {}", mails.time.as_secs_f64()));
-        self.line(format_args!("{name}_count{{listener=\"{listener}\"}} {}", mails.count));
+        self.line(format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {}", times.count));
+        self.line(format_args!("{name}_sum{{{labels}}} {}", times.sum.as_secs_f64()));
+        self.line(format_args!("{name}_count{{{labels}}} {}", times.count));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -27,6 +27,44 @@ pub struct Judged {
 }
 
 /// Opens and judges a message. What goes wrong with it, a panic included, is a result, so that the others are judged.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{
+///     base::{Limits, Result, SystemClock, SystemRandom},
+///     crypto::Legacy,
+///     engine::Engine,
+///     keys::Memory,
+///     mailbox::local::{Reading, places},
+///     pki::Revocation,
+///     protocol::Context,
+///     scan::judge,
+///     verdict::Standing,
+/// };
+///
+/// # fn main() -> Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("box");
+/// # std::fs::write(&path, "From a Mon Nov 30 12:00:00 2026\nFrom: a@example.org\n\nHello.\n\n").unwrap();
+/// // `path` is an mbox, a Maildir, a folder with either, or a message.
+/// let keys = Memory::new();
+/// let context =
+///     Context { keys: &keys, clock: &SystemClock, random: &SystemRandom, legacy: Legacy::Refuse, revocation: Revocation::Soft };
+/// let limits = Limits::default();
+/// let engine = Engine::new(context, limits.clone());
+/// let mut unsigned = 0;
+/// for place in places(&path)?.places {
+///     let mut source = place.open(Reading { format: None, limit: limits.message })?;
+///     while let Some(entry) = source.next(&|_| false)? {
+///         let judged = judge(&engine, entry);
+///         unsigned += u32::from(judged.opening?.verdict().standing() == Standing::Unsigned);
+///     }
+/// }
+/// assert_eq!(unsigned, 1);
+/// # Ok(())
+/// # }
+/// ```
 pub fn judge(engine: &Engine<'_>, entry: Entry) -> Judged {
     let Entry { id, content, state } = entry;
     let message = content.and_then(|octets| Message::received(octets, &mut engine.budget()));

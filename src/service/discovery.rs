@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     base::{Clock, Limits},
-    discover::{Discovery, Local, Settings},
+    discover::{Discovery, Local, Settings, Statuses},
     keys::{Chain, Keys},
     store,
 };
@@ -27,4 +27,10 @@ pub fn with_network(
         chain = chain.then(name, source, move |record, address| judge.suffices(record, address));
     }
     (chain, discovery)
+}
+
+/// `keys`, and the status of certificates by `statuses` where it is not known: for what judges mail.
+pub fn with_statuses(keys: Arc<dyn Keys>, statuses: &Arc<Statuses>) -> Chain {
+    let source: Arc<Statuses> = Arc::clone(statuses);
+    Chain::new(vec![keys], store::merge).fetching(source)
 }

@@ -1,14 +1,14 @@
 //! What a handler needs besides its configuration.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use super::{OpenSources, with_network};
+use super::{OpenSources, with_network, with_statuses};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
     crypto::Legacy,
-    discover::Discovery,
-    keys::{Chain, Keys, Memory, Passphrases},
+    discover::{Discovery, StatusLocal, Statuses},
+    keys::{Chain, Keys, Memory, Passphrases, StatementStore},
     store::{self, Keystore},
 };
 
@@ -21,6 +21,8 @@ pub struct Environment {
     pub home: Option<Arc<Keystore>>,
     /// The sources on the network, where keys that come with mail are kept; `None`: the network is not asked.
     pub discovery: Option<Arc<Discovery>>,
+    /// What fetches the status of certificates for mail; `None`: nothing is fetched.
+    pub statuses: Option<Arc<Statuses>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The source of random octets.
@@ -49,21 +51,43 @@ impl Environment {
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         sources.extend(opened.keys);
         let (keys, clock) = (Chain::new(sources, store::merge), Arc::new(SystemClock) as Arc<dyn Clock>);
-        let (keys, discovery) = match config.network() {
+        let (keys, discovery) = match config.network()? {
             Some(settings) => {
                 let limits = &config.bounds.message;
-                let (keys, discovery) = with_network(keys, settings, config.home(), Arc::clone(&clock), limits);
+                let (keys, discovery) = with_network(keys, &settings, config.home(), Arc::clone(&clock), limits);
                 (keys, Some(discovery))
             }
             None => (keys, None),
         };
+        let keys: Arc<dyn Keys> = Arc::new(keys);
+        let statuses = config.status_settings().map(|settings| {
+            let local = StatusLocal {
+                keys: Arc::clone(&keys),
+                store: opened.home.clone().map(|home| home as Arc<dyn StatementStore>),
+                home: config.home().map(Path::to_path_buf),
+                clock: Arc::clone(&clock),
+                random: Arc::new(SystemRandom),
+                legacy: config.legacy,
+                limits: config.bounds.message.clone(),
+            };
+            Statuses::new(settings.clone(), local)
+        });
         Ok(Environment {
-            keys: Arc::new(keys),
+            keys,
             home: opened.home,
             discovery,
+            statuses,
             clock,
             random: Arc::new(SystemRandom),
             legacy: config.legacy,
         })
+    }
+
+    /// The keys for mail. The figures about keys use the others, so that the monitor asks nobody.
+    pub(super) fn keys_for_mail(&self) -> Arc<dyn Keys> {
+        match &self.statuses {
+            Some(statuses) => Arc::new(with_statuses(Arc::clone(&self.keys), statuses)),
+            None => Arc::clone(&self.keys),
+        }
     }
 }

@@ -52,8 +52,10 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 
 /// As [`handler`], with a marker that was made before.
 pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
-    let handler = ReloadableHandler::new(handler_config(config, &environment, marker));
-    let provisioner = Provisioner::of(config, &environment.keys, environment.home.as_ref(), &environment.clock);
+    let provisioner = Provisioner::of(config, &environment);
+    let keys = environment.keys_for_mail();
+    let handler = HandlerConfig { keys, ..handler_config(config, &environment, marker) };
+    let handler = ReloadableHandler::new(handler);
     let handler = ProvisioningHandler::new(handler, provisioner);
     LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
         .harvesting(environment.discovery)

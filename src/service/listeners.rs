@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{
     environment::Environment,
@@ -18,10 +18,12 @@ use super::{
     quarantine::quarantine,
     refreshing::refreshing,
     reminders::Reminders,
+    renewing::renewing,
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
     config::{self, Auth, Config, Copies, KeySource, ListenerKind, Strangers, Tls, Users, Vrfy},
+    discover::FetchOutcome,
     engine::{Handler, HandlerConfig},
     report::Metrics,
     transport::{
@@ -95,6 +97,18 @@ impl Builder {
         let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
         if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {
             background.push(refreshing(Arc::clone(discovery), environment.home.clone(), period));
+        }
+        if let Some(statuses) = &environment.statuses {
+            let metrics = Arc::clone(&self.metrics);
+            let fetched = Arc::new(Notify::new());
+            let fetches = Arc::clone(&fetched);
+            statuses.observe(move |fetch| {
+                if !matches!(fetch.outcome, FetchOutcome::LeftAlone(_)) {
+                    metrics.revocation_fetched(fetch.kind.name(), fetch.outcome.name(), fetch.took);
+                }
+                fetches.notify_one();
+            });
+            background.push(renewing(Arc::clone(statuses), Arc::clone(&clock), fetched));
         }
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));

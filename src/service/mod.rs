@@ -21,6 +21,7 @@ mod provisioning;
 mod quarantine;
 mod refreshing;
 mod reminders;
+mod renewing;
 mod signals;
 mod sources;
 
@@ -31,7 +32,7 @@ use tokio::{runtime, sync::mpsc};
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     approving::ApprovingHandler,
-    discovery::with_network,
+    discovery::{with_network, with_statuses},
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},

@@ -7,17 +7,23 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
+use super::environment::Environment;
 use crate::{
-    base::{Clock, Error, Result},
-    config::{Config, KeySource},
+    base::{Clock, Error, Random, Result},
+    config::{Config, KeySource, Provisioning},
     engine::{Handler, Outcome, Posting},
-    keys::{Binding, Keys, Memory, ProtocolName, Query, Source, Want},
+    keys::{Keys, ProtocolName, Query, Source, Want},
     mail::{Address, Mail, Message, Submitter, header},
-    protocol::pgp::generate::{Request, generate},
-    store::{Intake, Keystore, Origin},
+    protocol::{
+        pgp,
+        smime::{
+            self,
+            authority::{Authority, authorities},
+        },
+    },
+    store::{Keystore, NewKey},
 };
 
 /// Makes keys.
@@ -27,37 +33,34 @@ pub(super) struct Provisioner {
     keys: Arc<dyn Keys>,
     home: Arc<Keystore>,
     folder: PathBuf,
-    validity: Duration,
+    settings: Provisioning,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     /// Addresses that have a key. One process makes one key at a time.
     known: Mutex<HashSet<Address>>,
 }
 
 impl Provisioner {
     /// What `[provisioning]` says, if it says anything and there is a home.
-    pub(super) fn of(
-        config: &Config,
-        keys: &Arc<dyn Keys>,
-        home: Option<&Arc<Keystore>>,
-        clock: &Arc<dyn Clock>,
-    ) -> Option<Provisioner> {
+    pub(super) fn of(config: &Config, environment: &Environment) -> Option<Provisioner> {
         let folder = config.keys.iter().find_map(|source| match source {
             KeySource::Home(folder, _) => Some(folder.clone()),
             KeySource::File(_) => None,
         });
         Some(Provisioner {
             config: config.clone(),
-            keys: Arc::clone(keys),
-            home: Arc::clone(home?),
+            keys: Arc::clone(&environment.keys),
+            home: Arc::clone(environment.home.as_ref()?),
             folder: folder?,
-            validity: config.provisioning?,
-            clock: Arc::clone(clock),
+            settings: config.provisioning.clone()?,
+            clock: Arc::clone(&environment.clock),
+            random: Arc::clone(&environment.random),
             known: Mutex::default(),
         })
     }
 
-    /// Makes an OpenPGP key for the author of `mail`, if the author is the user who logged in, or an address that is listed for that user, and has no
-    /// key. A user who had a key that ended or was revoked gets no other: that is for the administrator to decide.
+    /// Makes the keys for the author of `mail`, if the author is the user who logged in, or an address that is listed for that user, and has none.
+    /// A user who had a key that ended or was revoked gets no other: that is for the administrator to decide.
     fn provide(&self, mail: &Mail) -> Result<()> {
         let Submitter::Authenticated(login) = &mail.submitter else { return Ok(()) };
         let Ok(author) = header::author(mail.message.root()) else { return Ok(()) };
@@ -71,33 +74,61 @@ impl Provisioner {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(io)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&place);
         let lock = lock.and_then(|lock| lock.lock().map(|()| lock)).map_err(io)?;
-        if !self.has_key(&mailbox)? {
-            self.make(&mailbox)?;
+        for protocol in self.settings.protocols.iter().copied() {
+            if !self.has_key(protocol, &mailbox)? {
+                self.make(protocol, &mailbox)?;
+            }
         }
         known.insert(mailbox);
         drop(lock);
         Ok(())
     }
 
-    fn has_key(&self, address: &Address) -> Result<bool> {
-        let found = self.keys.find(ProtocolName::Pgp, &Query::manage(Want::Address(address)))?;
+    fn has_key(&self, protocol: ProtocolName, address: &Address) -> Result<bool> {
+        let found = self.keys.find(protocol, &Query::manage(Want::Address(address)))?;
         Ok(found.iter().any(|record| !record.secrets().is_empty() || record.source(address) == Source::Owner))
     }
 
-    fn make(&self, address: &Address) -> Result<()> {
-        let mut request = Request::new(address.clone());
-        request.validity = Some(self.validity);
-        let generated = generate(&request, &*self.clock)?;
-        let fingerprint = generated.described.record.fingerprint().clone();
-        let intake = Intake {
-            certificates: &[generated.described],
-            beliefs: &[(fingerprint.clone(), Binding::UserIds, Origin::Generated)],
-            revocations: &[(fingerprint.clone(), &generated.revocation)],
-            ..Intake::default()
+    fn make(&self, protocol: ProtocolName, address: &Address) -> Result<()> {
+        let key = match protocol {
+            ProtocolName::Smime => self.certified(address)?,
+            _ => {
+                let mut request = pgp::generate::Request::new(address.clone());
+                request.validity = Some(self.settings.validity);
+                let generated = pgp::generate::generate(&request, &*self.clock)?;
+                NewKey::of_person(generated.described).with_revocation(generated.revocation)
+            }
         };
-        self.home.take_in(&intake, &Memory::new(), self.clock.now())?;
+        let fingerprint = key.record().fingerprint().clone();
+        self.home.take_new(vec![key], self.clock.now())?;
         tracing::info!(event = "key-generated", %address, key = %fingerprint);
         Ok(())
+    }
+
+    /// A key with a certificate that the authority of the home issued.
+    fn certified(&self, address: &Address) -> Result<NewKey> {
+        let mut found = authorities(&*self.home)?;
+        found.retain(|record| match &self.settings.authority {
+            Some(named) => record.has(named),
+            None => record.withdrawal().is_none(),
+        });
+        let authority = match found.as_slice() {
+            [authority] => authority,
+            [] => {
+                return Err(Error::no_key(
+                    "provisioning: no certification authority with its secret key is in the home",
+                ));
+            }
+            _ => {
+                return Err(Error::no_key(
+                    "provisioning: several certification authorities are in the home, and ca names none",
+                ));
+            }
+        };
+        let mut request = smime::generate::Request::new(address.clone());
+        request.validity = Some(self.settings.validity);
+        let authority = Authority::open(authority, &*self.home, &self.config.bounds.message)?;
+        authority.generate(&request, &*self.clock, &*self.random).map(NewKey::of_person)
     }
 }
 

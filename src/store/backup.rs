@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use super::{
     Keystore, Repair,
-    files::{Folder, REVOCATIONS},
+    files::{Folder, REVOCATIONS, SEALED, is_sealed_name},
     home::DATABASE,
     master,
 };
@@ -16,7 +16,7 @@ use crate::{
 /// One file of a home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeFile {
-    /// Its name in the home: `postseal.db`, `master.key`, `revocations/FINGERPRINT.asc`.
+    /// Its name in the home: `postseal.db`, `master.key`, `revocations/FINGERPRINT.asc`, `acme/NAME`.
     pub name: String,
     /// Its content.
     pub octets: Secret,
@@ -57,6 +57,7 @@ pub fn restore(place: &Path, files: &[HomeFile], limits: &Limits) -> Result<()> 
                 (made.path().to_owned(), file.name.as_str())
             }
             Some((REVOCATIONS, name)) if is_revocation(name) => (made.path().join(REVOCATIONS), name),
+            Some((SEALED, name)) if is_sealed_name(name) => (made.path().join(SEALED), name),
             _ => return Err(Error::malformed("backup", format!("{:?} belongs to no home", file.name))),
         };
         Folder::create(&folder)?.write(name, file.octets.expose())?;
@@ -75,18 +76,22 @@ pub fn restore(place: &Path, files: &[HomeFile], limits: &Limits) -> Result<()> 
 
 /// The files that revoke OpenPGP certificates.
 pub(super) fn revocation_files(home: &Path) -> Result<Vec<HomeFile>> {
-    let place = home.join(REVOCATIONS);
-    let Some(folder) = Folder::open(&place)? else { return Ok(Vec::new()) };
-    let failed = |error: io::Error| Error::io(place.display(), &error);
+    files_in(home, REVOCATIONS, is_revocation)
+}
+
+/// The sealed files, as they are.
+pub(super) fn sealed_files(home: &Path) -> Result<Vec<HomeFile>> {
+    files_in(home, SEALED, is_sealed_name)
+}
+
+fn files_in(home: &Path, within: &str, is_one: impl Fn(&str) -> bool) -> Result<Vec<HomeFile>> {
+    let Some(folder) = Folder::open(&home.join(within))? else { return Ok(Vec::new()) };
     let mut files = Vec::new();
-    for entry in fs::read_dir(&place).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let Some(name) = name.to_str().filter(|name| is_revocation(name)) else { continue };
-        if let Some(octets) = folder.read(name)? {
-            files.push(HomeFile { name: format!("{REVOCATIONS}/{name}"), octets });
+    for name in folder.names(is_one)? {
+        if let Some(octets) = folder.read(&name)? {
+            files.push(HomeFile { name: format!("{within}/{name}"), octets });
         }
     }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(files)
 }
 

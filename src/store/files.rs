@@ -86,6 +86,18 @@ impl Folder {
         }
     }
 
+    /// The names in it that `is_one` accepts, sorted.
+    pub(super) fn names(&self, is_one: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let failed = |error| Error::io(self.0.display(), &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.0).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            names.extend(name.to_str().filter(|name| is_one(name)).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
@@ -117,6 +129,12 @@ pub(super) fn found(path: &Path) -> Result<Option<Metadata>> {
     Ok(None)
 }
 
+/// Whether a sealed file may have this name: small letters, digits and hyphens.
+pub(super) fn is_sealed_name(name: &str) -> bool {
+    let is_plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    !name.is_empty() && name.bytes().all(is_plain)
+}
+
 /// Whether two paths name the same file.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     match (fs::metadata(one), fs::metadata(other)) {
@@ -146,5 +164,7 @@ pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> 
 
 /// The longest file that is read from a home, in octets; a master key has 65.
 const MAX_LENGTH: u64 = 64 * 1024;
+/// The folder with sealed files: accounts at certificate authorities, and orders.
+pub(super) const SEALED: &str = "acme";
 /// The folder with the files that revoke OpenPGP certificates.
 pub(super) const REVOCATIONS: &str = "revocations";

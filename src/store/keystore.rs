@@ -1,7 +1,9 @@
 //! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
 
 mod intake;
+mod new_key;
 mod owner;
+mod sealed_files;
 mod snapshot;
 
 use std::{
@@ -27,12 +29,40 @@ use crate::{
     mail::Address,
 };
 
-pub use intake::{Change, Intake, Kept, Taken};
+pub use intake::{Change, Intake, Taken};
+pub use new_key::NewKey;
 pub use owner::Removal;
 
 /// A persistent key store.
 ///
 /// The rows are in a [`Backend`]; the folder has the master key, unless it is elsewhere, and the files that revoke OpenPGP certificates.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::Arc;
+/// use postseal::{
+///     base::{Clock, Limits, Result, SystemClock},
+///     keys::{Binding, ProtocolName},
+///     mail::Address,
+///     protocol::pgp::generate::{Request, generate},
+///     sign,
+///     store::{Keystore, Origin},
+/// };
+///
+/// # fn main() -> Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let place = folder.path().join("home");
+/// // `place` is a folder; the first write makes it.
+/// let home = Keystore::open_home(&place, Arc::default(), &Limits::default())?;
+/// let key = generate(&Request::new(Address::parse("alice@example.org")?), &SystemClock)?.described;
+/// home.add(std::slice::from_ref(&key))?;
+/// home.bind(key.record.fingerprint(), &Binding::UserIds, Origin::Generated, SystemClock.now())?;
+///
+/// sign(b"From: alice@example.org\r\n\r\nHello.\r\n", ProtocolName::Pgp, &home)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Keystore {
     backend: Box<dyn Backend>,
     folder: PathBuf,

@@ -32,7 +32,7 @@ pub use format::without_keys;
 #[cfg(feature = "store")]
 pub use integrity::{Damage, Outcome, Repair, write_digests};
 #[cfg(feature = "store")]
-pub use keystore::{Change, Intake, Kept, Keystore, Removal, Taken};
+pub use keystore::{Change, Intake, Keystore, NewKey, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
 

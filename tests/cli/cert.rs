@@ -74,7 +74,10 @@ fn the_sample_certificates_of_rfc_9216_hold() {
 fn what_must_be_known_of_revocation_is_asked_for() {
     let hard = |crls: &[&str]| run(&[&["--revocation", "hard", "--anchors", "ca.der", "good.der"], crls].concat());
     let (code, out, err) = hard(&[]);
-    assert_eq!((code, err.trim_end()), (1, "hint: give CRLs or OCSP responses with --crls FILE"));
+    assert_eq!(
+        (code, err.trim_end()),
+        (1, "hint: give CRLs or OCSP responses with --crls FILE, or fetch them with --revocation-fetch both")
+    );
     assert!(
         out.contains("not known whether it is revoked: there is no CRL of its issuer (RFC 5280, section 6.3.3)"),
         "{out}"

@@ -1,141 +1,23 @@
 //! `cert fetch`, with a web server and the responder of openssl.
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-};
+use std::fs;
 
 use crate::support::{
-    lab::{Done, Lab},
-    ports::{free_port, wait_for_port},
+    lab::Lab,
+    office::{Office, web},
+    ports::free_port,
     requirements::present,
 };
 
-/// Serves the files of the folder `www`, and notes the requests in `requests`.
-const WEB: &str = r#"
-import http.server, os, sys
-os.chdir("www")
-class Server(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        open("../requests", "a").write(self.path + "\n")
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Server).serve_forever()
-"#;
-
-/// Makes a root, an authority below it and the certificates of two people. $1 is the port of the web server, $2 that of the responder.
-const AUTHORITY: &str = r#"
-set -e
-exec 2>openssl.log
-for name in root int; do
-  : >$name.db; echo 01 >$name.srl; echo 01 >$name.number
-  cat >$name.cnf <<X
-[ca]
-default_ca = d
-[d]
-database = $name.db
-serial = $name.srl
-crlnumber = $name.number
-new_certs_dir = .
-default_md = sha256
-policy = p
-default_days = 30
-default_crl_days = 7
-certificate = $name.pem
-private_key = $name.key
-unique_subject = no
-[p]
-commonName = supplied
-X
-done
-openssl req -x509 -newkey rsa:2048 -nodes -days 60 -subj /CN=root -keyout root.key -out root.pem
-printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\ncrlDistributionPoints=URI:http://127.0.0.1:%s/root.crl\n' $1 >int.ext
-openssl req -newkey rsa:2048 -nodes -subj /CN=int -keyout int.key -out int.csr
-openssl ca -batch -config root.cnf -in int.csr -extfile int.ext -out int.pem
-for who in alice bob; do
-  printf 'keyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=emailProtection\nsubjectAltName=email:%s@example.org\n' $who >$who.ext
-  printf 'crlDistributionPoints=URI:http://127.0.0.1:%s/int.crl\nauthorityInfoAccess=OCSP;URI:http://127.0.0.1:%s,caIssuers;URI:http://127.0.0.1:%s/int.der\n' $1 $2 $1 >>$who.ext
-  openssl req -newkey rsa:2048 -nodes -subj /CN=$who -keyout $who.key -out $who.csr
-  openssl ca -batch -config int.cnf -in $who.csr -extfile $who.ext -out $who.pem
-done
-mkdir www
-openssl x509 -in int.pem -outform DER -out www/int.der
-for name in root int; do
-  openssl ca -config $name.cnf -gencrl -out $name.crl
-  openssl crl -in $name.crl -outform DER -out www/$name.crl
-done
-"#;
-
-struct Office {
-    lab: Lab,
-    web: Child,
-    responder: u16,
-}
-
-impl Office {
-    fn open() -> Office {
-        let lab = Lab::new();
-        let (web, responder) = (free_port(), free_port());
-        lab.write("authority.sh", AUTHORITY).write("web.py", WEB).write("requests", "");
-        lab.shell(&format!("sh authority.sh {web} {responder}")).code(0);
-        let child = Command::new("python3")
-            .args(["web.py", &web.to_string()])
-            .current_dir(lab.path(""))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_for_port(web);
-        lab.run(&["key", "import", "--anchor", "root.pem"]).code(0);
-        Office { lab, web: child, responder }
-    }
-
-    fn fetch(&self, arguments: &str) -> Done {
-        self.lab.shell(&format!("\"$0\" cert fetch --allow 127.0.0.0/8 {arguments}"))
-    }
-
-    /// The exit code of `cert verify`, when the status must be known.
-    fn verify(&self, who: &str) -> i32 {
-        self.lab.run(&["--revocation", "hard", "cert", "verify", who]).code
-    }
-
-    fn requests(&self) -> Vec<String> {
-        let text = String::from_utf8(self.lab.read("requests")).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    /// Runs `work` while openssl's responder answers, signing as `signer`.
-    fn with_responder(&self, signer: &str, work: impl FnOnce()) {
-        let mut command = Command::new("openssl");
-        command
-            .args(["ocsp", "-index", "int.db", "-CA", "int.pem", "-ndays", "3", "-port"])
-            .arg(self.responder.to_string());
-        command.args(["-rsigner", &format!("{signer}.pem"), "-rkey", &format!("{signer}.key")]);
-        let command = command.current_dir(self.lab.path("")).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        // It serves one connection at a time: one that only looks whether it listens would be in the way of the first question.
-        let ready = format!(
-            "for _ in $(seq 200); do openssl ocsp -noverify -issuer int.pem -cert bob.pem -url http://127.0.0.1:{} && exit; sleep 0.1; done 2>&1; exit 1",
-            self.responder
-        );
-        self.lab.shell(&ready).code(0);
-        work();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        let _ = self.web.kill();
-        let _ = self.web.wait();
-    }
+/// The exit code of `cert verify`, when the status must be known.
+fn verify(office: &Office, who: &str) -> i32 {
+    office.lab.run(&["--revocation", "hard", "cert", "verify", who]).code
 }
 
 #[test]
 fn lists_and_a_missing_issuer_are_fetched_once() {
-    if !present(&["openssl", "python3"]) {
-        return;
-    }
-    let office = Office::open();
-    assert_eq!(office.verify("alice.pem"), 1);
+    let Some(office) = Office::open() else { return };
+    assert_eq!(verify(&office, "alice.pem"), 1);
     // Certificates choose what is asked: addresses of the own network are not, unless the owner says so.
     let done = office.lab.run(&["cert", "fetch", "alice.pem"]);
     assert_eq!(done.code, 69, "{}", done.stderr);
@@ -147,49 +29,46 @@ fn lists_and_a_missing_issuer_are_fetched_once() {
     let mut requests = office.requests();
     requests.sort();
     assert_eq!(requests, ["/int.crl", "/int.der", "/root.crl"]);
-    assert_eq!(office.verify("alice.pem"), 0);
+    assert_eq!(verify(&office, "alice.pem"), 0);
     // The lists are current, and are those of other certificates too.
     let text = office.fetch("--by crl alice.pem bob.pem").code(0).text();
     assert_eq!(text.matches("known      good").count(), 3, "{text}");
     assert_eq!(office.requests().len(), 3);
     // Alice's certificate is revoked. What the authority published before takes nothing back.
     fs::copy(office.lab.path("www/int.crl"), office.lab.path("old.crl")).unwrap();
-    let revoke = "openssl ca -config int.cnf -revoke alice.pem 2>/dev/null && openssl ca -config int.cnf -gencrl 2>/dev/null | openssl crl -outform DER -out www/int.crl";
-    office.lab.shell(&format!("sleep 1; {revoke}")).code(0);
+    office.lab.shell("sleep 1").code(0);
+    office.revoke("alice");
     let text = office.fetch("--by crl --again alice.pem").code(0).text();
     assert!(text.contains("           revoked  CN=alice\n"), "{text}");
-    assert_eq!(office.verify("alice.pem"), 1);
+    assert_eq!(verify(&office, "alice.pem"), 1);
     fs::copy(office.lab.path("old.crl"), office.lab.path("www/int.crl")).unwrap();
     let text = office.fetch("--by crl --again alice.pem").code(0).text();
     assert!(
         text.contains("not kept   revocation list of CN=int: a newer one is here\n           revoked  CN=alice\n"),
         "{text}"
     );
-    assert_eq!(office.verify("alice.pem"), 1);
+    assert_eq!(verify(&office, "alice.pem"), 1);
 }
 
 #[test]
 fn a_responder_is_believed_when_the_issuer_says_so() {
-    if !present(&["openssl", "python3"]) {
-        return;
-    }
-    let office = Office::open();
+    let Some(office) = Office::open() else { return };
     office.fetch("--by crl int.pem").code(0);
     // It cannot be reached, and the list is asked for; alone, it is not known.
     let done = office.fetch("--by ocsp alice.pem");
     assert_eq!(done.code, 69, "{}", done.stderr);
     assert!(done.stderr.contains("status unknown") && done.stderr.contains("refused"), "{}", done.stderr);
-    office.lab.shell("openssl req -x509 -newkey rsa:2048 -nodes -days 60 -subj /CN=int -keyout wrong.key -out wrong.pem 2>/dev/null").code(0);
-    office.with_responder("wrong", || {
+    office.lab.shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 60 -subj /CN=int -keyout wrong.key -out wrong.pem 2>/dev/null").code(0);
+    office.with_responder("wrong", &["-ndays", "3"], || {
         let done = office.fetch("--by ocsp alice.pem");
         assert_eq!(done.code, 69, "{}", done.stderr);
         assert!(done.stderr.contains("(RFC 5280, section 6.3.3)"), "{}", done.stderr);
-        assert_eq!(office.verify("alice.pem"), 1);
+        assert_eq!(verify(&office, "alice.pem"), 1);
     });
-    office.with_responder("int", || {
+    office.with_responder("int", &["-ndays", "3"], || {
         let text = office.fetch("alice.pem").code(0).text();
         assert!(text.contains("added      OCSP response\n           good  CN=alice\n"), "{text}");
-        assert_eq!(office.verify("alice.pem"), 0);
+        assert_eq!(verify(&office, "alice.pem"), 0);
         // A response of another time says nothing now.
         let done = office
             .lab
@@ -197,20 +76,17 @@ fn a_responder_is_believed_when_the_issuer_says_so() {
         assert_eq!(done.code, 69, "{}{}", done.text(), done.stderr);
     });
     office.lab.shell("openssl ca -config int.cnf -revoke bob.pem 2>/dev/null").code(0);
-    office.with_responder("int", || {
+    office.with_responder("int", &["-ndays", "3"], || {
         let text = office.fetch("bob.pem").code(0).text();
         assert!(text.contains("           revoked  CN=bob\n"), "{text}");
     });
-    assert_eq!(office.verify("bob.pem"), 1);
+    assert_eq!(verify(&office, "bob.pem"), 1);
     assert!(!office.requests().contains(&"/int.crl".to_owned()));
 }
 
 #[test]
 fn what_is_no_statement_or_too_large_is_refused() {
-    if !present(&["openssl", "python3"]) {
-        return;
-    }
-    let office = Office::open();
+    let Some(office) = Office::open() else { return };
     office.fetch("--by crl int.pem").code(0);
     for (make, reason) in [
         ("truncate -s 50M www/int.crl", "larger than"),
@@ -227,5 +103,109 @@ fn what_is_no_statement_or_too_large_is_refused() {
             done.stderr
         );
     }
-    assert_eq!(office.verify("alice.pem"), 1);
+    assert_eq!(verify(&office, "alice.pem"), 1);
+}
+
+/// Of the responses about one certificate, the home has the newest.
+#[test]
+fn a_newer_response_takes_the_place_of_an_older_one() {
+    let Some(office) = Office::open() else { return };
+    office.fetch("--by crl int.pem").code(0);
+    let statements = || {
+        let database = rusqlite::Connection::open(office.lab.path("home/postseal.db")).unwrap();
+        database.query_row("SELECT COUNT(*) FROM statement", (), |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(statements(), 1);
+    office.with_responder("int", &["-ndays", "3"], || {
+        // One about another certificate takes no place.
+        let text = office.fetch("--by ocsp bob.pem").text();
+        assert!(text.contains("added      OCSP response\n"), "{text}");
+        for (certificate, count, said) in [
+            ("alice.pem", 3, "added      OCSP response\n"),
+            ("alice.pem", 3, "added      OCSP response in the place of an older one\n"),
+        ] {
+            let text = office.fetch(&format!("--by ocsp --again {certificate}")).text();
+            assert!(text.contains(said), "{text}");
+            assert_eq!(statements(), count);
+            // The next one is of another second.
+            office.lab.shell("sleep 1").code(0);
+        }
+    });
+    // A revocation stays when a responder says later that the certificate is good: nothing but its issuer's next list takes it back.
+    office.lab.shell("cp int.db good.db && openssl ca -config int.cnf -revoke alice.pem 2>/dev/null").code(0);
+    office.with_responder("int", &["-ndays", "3"], || {
+        let text = office.fetch("--by ocsp --again alice.pem").text();
+        assert!(text.contains("           revoked  CN=alice\n"), "{text}");
+    });
+    office.lab.shell("mv good.db int.db").code(0);
+    office.with_responder("int", &["-ndays", "3"], || {
+        let text = office.fetch("--by ocsp --again alice.pem").text();
+        assert!(text.contains("           revoked  CN=alice\n"), "{text}");
+    });
+    assert_eq!(verify(&office, "alice.pem"), 1);
+    assert_eq!(statements(), 4);
+}
+
+/// A response to another question is refused, when the question can be told by its nonce.
+#[test]
+fn a_response_with_another_nonce_is_refused() {
+    let Some(office) = Office::open() else { return };
+    office.fetch("--by crl int.pem").code(0);
+    office.with_responder("int", &["-ndays", "3"], || {
+        let ask = |options: &str| {
+            let port = office.ports[1];
+            let ask = format!("openssl ocsp -noverify -issuer int.pem -cert alice.pem -url http://127.0.0.1:{port} {options} >/dev/null 2>&1");
+            office.lab.shell(&ask).code(0);
+        };
+        // The client of openssl sends a nonce.
+        ask("-respout www/nonce.der");
+        ask("-no_nonce -respout www/none.der");
+        let text = office.fetch("--by ocsp --nonce bob.pem").code(0).text();
+        assert!(text.contains("           good  CN=bob\n"), "{text}");
+    });
+    office.with_replay("nonce.der", || {
+        let done = office.fetch("--by ocsp --nonce alice.pem");
+        assert_eq!(done.code, 69, "{}", done.stderr);
+        assert!(done.stderr.contains("the response has another nonce (RFC 9654"), "{}", done.stderr);
+        assert_eq!(verify(&office, "alice.pem"), 1);
+    });
+    office.with_replay("none.der", || {
+        let text = office.fetch("--by ocsp --nonce alice.pem").code(0).text();
+        assert!(text.contains("           good  CN=alice\n"), "{text}");
+    });
+    assert_eq!(verify(&office, "alice.pem"), 0);
+}
+
+/// The authority of `cert init-ca`, its list on a web server, and a reader who fetches it.
+#[test]
+fn the_list_of_an_own_authority_is_where_its_certificates_say() {
+    if !present(&["nginx"]) {
+        return;
+    }
+    let (lab, port) = (Lab::new(), free_port());
+    fs::create_dir(lab.path("www")).unwrap();
+    let _web = web(&lab, port);
+    let url = format!("http://127.0.0.1:{port}/ca.crl");
+    lab.run(&["cert", "init-ca", "--no-passphrase", "--crl-url", &url, "Office CA"]).code(0);
+    let generate = ["key", "generate", "-f", "smime", "--ca", "--algorithm", "p256", "--no-passphrase"];
+    lab.run(&[&generate[..], &["alice@example.org"]].concat()).code(0);
+    // The leaf comes first in the file, and then the authority.
+    lab.run(&["key", "export", "-f", "smime", "-o", "alice.pem", "alice@example.org"]).code(0);
+    lab.shell("\"$0\" key export -o ca.pem $(\"$0\" key list --anchors | cut -d ' ' -f 1)").code(0);
+    lab.run(&["cert", "crl", "www/ca.crl"]).code(0);
+    let reader = |arguments: &[&str]| lab.run(&[&["--home", "reader"], arguments].concat());
+    reader(&["key", "import", "--anchor", "ca.pem"]).code(0);
+    reader(&["key", "import", "alice.pem"]).code(0);
+    let fetch = ["cert", "fetch", "--allow", "127.0.0.0/8", "--by", "crl", "--again"];
+    let text = reader(&fetch).code(0).text();
+    assert!(text.contains("good  CN=alice@example.org"), "{text}");
+    lab.write("m.eml", "From: bob@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n");
+    let encrypt = ["--revocation", "hard", "encrypt", "-f", "smime", "--no-self", "--to", "alice@example.org", "m.eml"];
+    reader(&encrypt).code(0);
+
+    lab.run(&["cert", "revoke", "--reason", "superseded", "alice@example.org"]).code(0);
+    lab.shell("sleep 1.1; \"$0\" cert crl www/ca.crl").code(0);
+    let text = reader(&fetch).text();
+    assert!(text.contains("revoked  CN=alice@example.org"), "{text}");
+    reader(&encrypt).refused(77, "superseded");
 }

@@ -155,6 +155,11 @@ fn an_object_alone_is_a_message_without_a_header() {
     lab.0.write("key", data("attack/keys/alice.asc"));
     assert!(lab.run(&["verify", "key"]).code(1).text().contains("it is an OpenPGP key, and no message"));
     lab.run(&["decrypt", "key"]).refused(65, "it is an OpenPGP key, and no message");
+    lab.0.write("nothing", "").write("lunch.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0");
+    assert!(lab.run(&["verify", "nothing"]).code(1).text().contains("it is empty, and no message"));
+    assert!(
+        lab.run(&["verify", "lunch.msg"]).code(1).text().contains("it is an item of Outlook (.msg), and no message")
+    );
 }
 
 /// Bugs 04 and 05: signed parts that nothing shows, and messages within messages.

@@ -1,11 +1,11 @@
 //! The life of a key in a home, by the commands that its owner types.
 
+mod authority;
 mod backup;
 mod change;
 mod ending;
 mod from_file;
 mod list;
-mod manual;
 mod prompts;
 mod revoke;
 mod smime;

@@ -2,11 +2,15 @@
 
 mod cert;
 mod cert_fetch;
+mod config_init;
+mod cookbook;
+mod daily;
 mod forms;
 mod header_protection;
 mod input;
 mod keys;
 mod keys_in_mail;
+mod manual;
 mod own_copy;
 mod own_key;
 mod policy;
@@ -14,6 +18,7 @@ mod program;
 mod publish;
 mod reasons;
 mod refusals;
+mod revocation_fetch;
 mod scan;
 mod settings;
 #[path = "../support/mod.rs"]

@@ -54,6 +54,10 @@ fn settings_shown_in_the_manual_are_valid() {
             fs::create_dir(lab.path("quarantine")).unwrap();
             lab.write("notice.txt", "Subject: held\n\nA message is held.\n");
             lab.write("expiry.txt", "Subject: {address}\n\nIt ends on {date}.\n");
+            // Of a directory.
+            lab.write("ldap-password", "secret\n")
+                .write("ldap-ca.pem", fs::read(root.join("testdata/smime/ed25519.pem")).unwrap());
+            fs::set_permissions(lab.path("ldap-password"), fs::Permissions::from_mode(0o600)).unwrap();
             for (name, of) in [("chain", "ed25519.pem"), ("key", "ed25519.key.pem")] {
                 let path = lab.path(&format!("tls/{name}.pem"));
                 fs::copy(root.join("testdata/smime").join(of), &path).unwrap();
@@ -63,7 +67,8 @@ fn settings_shown_in_the_manual_are_valid() {
             let base = if block.lines().any(|line| line.starts_with("hostname")) { "" } else { base };
             // What is on the administrator's machine.
             let block = block.replace("/var/lib/postseal-web", "home").replace("/usr/sbin/sendmail.real", "/bin/true");
-            let block = block.replace("/usr/sbin/sendmail", "/bin/true");
+            let block = block.replace("/usr/sbin/sendmail", "/bin/true").replace("/usr/bin/msmtp", "/bin/true");
+            let block = block.replace("/home/alice/.local/share/postseal", "home");
             lab.write("c.toml", format!("{base}{block}"));
             let done = lab.run(&["config", "check", "c.toml"]);
             assert_eq!(done.code, 0, "{}: {}\n{block}", page.display(), done.text());
@@ -95,6 +100,32 @@ fn the_verdicts_in_the_readme_are_what_verify_prints() {
         shown += 1;
     }
     assert_eq!(shown, 2);
+}
+
+/// docs/terminal/record.py draws README's picture: its commands print what it shows.
+#[test]
+fn the_picture_in_the_readme_is_what_the_program_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(fs::read_to_string(root.join("README.md")).unwrap().contains("(docs/terminal/verify.svg)"));
+    let drawn = fs::read_to_string(root.join("docs/terminal/verify.svg")).unwrap();
+    let rows = drawn.lines().filter(|line| line.starts_with("<text "));
+    let rows: Vec<String> =
+        rows.map(|row| row.split('<').map(|part| part.split_once('>').map_or("", |it| it.1)).collect()).collect();
+    let text = rows.join("\n").replace("&#x27;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">");
+    let lab = Lab::with_keys(&["alice"]);
+    let header = "From: Alice <alice@example.org>\nTo: Bob <bob@example.net>\nSubject: Lunch?\n";
+    lab.write(
+        "message.eml",
+        format!("{header}Date: Mon, 30 Nov 2026 09:00:00 +0000\n\nAt noon, at the usual place.\n"),
+    );
+    let folder = Path::new(POSTSEAL).parent().unwrap().display().to_string();
+    let parts: Vec<&str> = text.strip_prefix("$ ").unwrap().split("\n$ ").collect();
+    assert_eq!(parts.len(), 4);
+    for part in parts {
+        let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
+        let said = lab.shell(&format!("PATH={folder}:$PATH\n{command}"));
+        assert_eq!(masked(said.text().trim_end()), masked(expected), "{command}: {}", said.stderr);
+    }
 }
 
 /// With its fingerprints and times replaced.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::support::lab::Lab;
+use crate::support::{lab::Lab, schema::faults};
 use serde_json::Value;
 
 fn data(name: &str) -> PathBuf {
@@ -22,6 +22,7 @@ fn reason(message: &[u8], options: &[&str]) -> (Value, String) {
     let run =
         |verb: &[&str]| lab.run(&options.iter().map(String::as_str).chain(verb.iter().copied()).collect::<Vec<_>>());
     let json = serde_json::from_slice(&run(&["verify", "--json", "m"]).stdout).expect("one JSON object");
+    assert!(faults("verify.schema.json", &json).is_empty(), "{:?} in {json}", faults("verify.schema.json", &json));
     (json, run(&["verify", "m"]).text())
 }
 

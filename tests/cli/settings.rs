@@ -129,6 +129,10 @@ networks = ["127.0.0.1"]
 @log
 [discovery]
 @discovery
+[discovery.ldap]
+servers = "ldaps://ldap.example.org"
+base = "dc=example"
+@discovery.ldap
 [provisioning]
 @provisioning
 [upstream]

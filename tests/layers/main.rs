@@ -2,6 +2,7 @@
 //!
 //! The checker is one function over `(path, text)` pairs, so that each rule is also tested on planted violations.
 
+mod links;
 mod pairs;
 mod planted;
 mod source;
@@ -22,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pki", &["base", "crypto", "mail"]),
     ("protocol", &["base", "crypto", "mail", "keys", "verdict", "pki"]),
     ("store", &["base", "crypto", "mail", "keys", "protocol"]),
-    ("discover", &["base", "crypto", "mail", "keys", "protocol"]),
+    ("discover", &["base", "crypto", "mail", "keys", "pki", "protocol"]),
     // protocol: how a rule seals is written in the protocols' words.
     ("policy", &["base", "mail", "keys", "verdict", "protocol"]),
     // crypto: a report names a signature's `Strength`.
@@ -54,6 +55,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
+    // report: which Authentication-Results are believed.
+    ("acme", &["base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
     (
         "service",
@@ -70,6 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine",
             "transport",
             "config",
+            "acme",
         ],
     ),
     ("cli", EVERYTHING),

@@ -1,6 +1,7 @@
 //! Keys on the network, with real servers on loopback: nginx with a private authority, BIND with a root zone of its own.
 
 mod cached;
+mod directory;
 mod http;
 mod outcomes;
 mod refreshed;

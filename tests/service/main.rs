@@ -1,5 +1,6 @@
 //! Mail through the engine, the service, and the mail servers around it.
 
+mod acme;
 mod bare_lf;
 mod discover;
 mod failures;
@@ -20,6 +21,7 @@ mod provisioning;
 mod proxy;
 mod recipes;
 mod reminders;
+mod revocations;
 mod sendmail;
 mod submission;
 #[path = "../support/mod.rs"]

@@ -16,7 +16,7 @@ use std::{
 use postseal::{
     base::{Error, FixedClock, Kind, Limits, Secret},
     crypto::{Hash, KeyAlgorithm, Scheme},
-    keys::{Binding, Chain, Handle, Keys, Passphrases, ProtocolName, Query, Record, Want},
+    keys::{Binding, Chain, Handle, Kept, Keys, Passphrases, ProtocolName, Query, Record, StatementStore, Want},
     mail::Address,
     protocol::{
         Described,
@@ -25,7 +25,7 @@ use postseal::{
             keyfile::{self, Armor},
         },
     },
-    store::{self, Change, Intake, Kept, Keystore, MasterKey, Origin, Outcome, Removal, Repair},
+    store::{self, Change, Intake, Keystore, MasterKey, Origin, Outcome, Removal, Repair},
 };
 
 use crate::support::requirements::present;

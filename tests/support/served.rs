@@ -121,11 +121,16 @@ impl Served<'_> {
 
     /// The status of `/readyz`.
     pub(crate) fn readiness(&self) -> String {
+        self.page("/readyz").split(' ').nth(1).expect("a status").to_owned()
+    }
+
+    /// What the monitor answers to this path, with its header.
+    pub(crate) fn page(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.configured.ports[3])).expect("it listens");
-        write!(stream, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
         let mut page = String::new();
         stream.read_to_string(&mut page).expect("a page");
-        page.split(' ').nth(1).expect("a status").to_owned()
+        page
     }
 
     /// What the next server was given since the last call.

@@ -1,26 +1,31 @@
 //! `cert`: checks certificates without a message.
 
+mod acme;
+pub(super) mod authority;
 mod fetch;
-mod issuers;
+mod init_ca;
+mod issue;
+mod issued;
 mod mail;
 mod parse;
 
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write, path::PathBuf, process::ExitCode, time::Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, hex, rfc3339},
+    discover::issuers,
     keys::Keys,
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
+    protocol::smime::declared_revoked,
     report::printable,
 };
 use serde::Serialize;
 
-use issuers::issuers;
 use parse::parsed;
 
-use crate::cli::{session::Session, show};
+use crate::cli::{fetching::Fetching, session::Session, show};
 
 /// Check certificates.
 #[derive(Args, Debug)]
@@ -35,6 +40,18 @@ enum Action {
     Verify(Verify),
     /// Fetch CRLs, OCSP responses and missing issuers from where certificates say that they are, and import them
     Fetch(fetch::Fetch),
+    /// Make a certification authority of your own, which issues certificates for the mail addresses of an organisation
+    InitCa(init_ca::InitCa),
+    /// Issue a certificate for a request (PKCS#10), or for an address whose secret key is here
+    Issue(issue::Issue),
+    /// List the certificates that the authority issued
+    List(issued::List),
+    /// Revoke certificates that the authority issued
+    Revoke(issued::Revoke),
+    /// Write the revocation list of the authority
+    Crl(issued::Crl),
+    /// Get a certificate from an authority by ACME, for an address that proves itself by mail (RFC 8555, RFC 8823)
+    Acme(Box<acme::Acme>),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
     /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
@@ -67,6 +84,8 @@ struct Verify {
     /// The purpose that the certificate must allow
     #[arg(long, value_enum, default_value = "email")]
     purpose: Purpose,
+    #[command(flatten)]
+    fetching: Fetching,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -83,8 +102,14 @@ enum Purpose {
 /// Runs one verb of `cert`.
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
-        Action::Verify(verify) => self::verify(verify, session),
+        Action::Verify(verify) => verify.fetching.run(session, |session| self::verify(verify, session)),
         Action::Fetch(fetch) => fetch::fetch(fetch, session),
+        Action::InitCa(what) => init_ca::init_ca(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Issue(what) => issue::issue(what, session).map(|()| ExitCode::SUCCESS),
+        Action::List(what) => issued::list(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Revoke(what) => issued::revoke(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Crl(what) => issued::crl(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Acme(acme) => acme::run(acme, session).map(|()| ExitCode::SUCCESS),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
         Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),
@@ -102,9 +127,15 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         );
     }
     let keys = session.keys()?;
-    let mut intermediates: Vec<Certificate> = given.collect();
-    intermediates.extend(parsed(&session.certificates(&verify.intermediates)?)?);
-    intermediates.extend(issuers(&leaf, &intermediates, keys)?);
+    let mut given: Vec<Certificate> = given.collect();
+    given.extend(parsed(&session.certificates(&verify.intermediates)?)?);
+    given.extend(issuers(&leaf, &given, keys)?);
+    let mut intermediates = Vec::with_capacity(given.len());
+    for one in given {
+        if declared_revoked(&one, keys)?.is_none() {
+            intermediates.push(one);
+        }
+    }
     let anchors = parsed(&keys.anchors()?)?;
     let statements = keys.revocations()?;
     let required = |flag| if flag { Require::Set } else { Require::Unset };
@@ -127,7 +158,15 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         },
         legacy: session.legacy(),
     };
-    let judged = pki::validate(&leaf, &question, &mut session.budget())?;
+    let deadline = Instant::now() + session.limits().network;
+    let judged = match (declared_revoked(&leaf, keys)?, keys.status_source()) {
+        (Some(refusal), _) => Err(refusal),
+        (None, None) => pki::validate(&leaf, &question, &mut session.budget())?,
+        (None, Some(source)) => pki::validate_asking(&leaf, &question, &mut session.budget(), &mut |path| {
+            let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
+            source.statements_about(&path, Some(deadline))
+        })?,
+    };
     show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
     if let (false, Some(hint)) = (verify.json, judged.as_ref().err().and_then(remedy)) {
         show::hint(hint);
@@ -208,7 +247,9 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
             Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
         }
         Rule::Purpose => Some("--purpose any judges it for whatever use"),
-        Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
+        Rule::UnknownStatus(_) => {
+            Some("give CRLs or OCSP responses with --crls FILE, or fetch them with --revocation-fetch both")
+        }
         Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
         _ => None,
     }

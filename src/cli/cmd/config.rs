@@ -1,4 +1,6 @@
-//! `config check`, `config explain` and `config user`.
+//! `config init`, `config check`, `config explain` and `config user`.
+
+mod init;
 
 use std::{
     env,
@@ -20,6 +22,8 @@ use crate::cli::{hint::words, input, later::Later, passphrase, session::Session,
 /// Verbs of `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
+    /// Write a configuration that works, and say what is left to do
+    Init(Later<init::Init>),
     /// Check the configuration: rules, files, addresses, and keys that are missing or expire within 30 days
     Check(Later<Check>),
     /// Explain what would happen to a message: the rule that decides, why earlier rules do not, the keys used
@@ -76,6 +80,7 @@ pub(crate) struct Explain {
 /// Runs one verb of `config`.
 pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
     match what {
+        Config::Init(Later(init)) => init::run(init, session),
         Config::Check(Later(check)) => self::check(check, session),
         Config::Explain(Later(explain)) => self::explain(explain, session),
         Config::User(Later(User { name })) => {
@@ -119,7 +124,7 @@ fn line(path: &Path, problem: &Problem) -> String {
 
 fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
     let config = config::load(&path(what.config.as_deref()))?;
-    let session = session.configured(&config)?;
+    let session = session.configured(&config)?.fetching_as_configured();
     let sender = if what.from == "<>" { None } else { Some(input::address(&what.from)?) };
     let to = address::list(&what.to).map_err(|error| Error::usage(error.to_string()))?;
     let recipients: Vec<ForwardPath> =

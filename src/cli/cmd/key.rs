@@ -8,13 +8,17 @@ mod export;
 mod facts;
 mod find;
 mod from_file;
-mod generate;
+mod from_ldap;
+pub(super) mod generate;
 mod layout;
 mod list;
 pub(super) mod mail;
+mod many;
+mod own_issue;
 mod passphrase;
 mod pending;
 mod publish;
+pub(super) mod reason;
 mod refresh;
 mod remove;
 mod renew;
@@ -24,7 +28,7 @@ mod selection;
 pub(super) mod show;
 mod trust;
 mod untrust;
-mod validity;
+pub(super) mod validity;
 mod x509;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -41,7 +45,9 @@ use postseal::{
 };
 
 use choose::one;
-pub(super) use layout::day;
+pub(super) use choose::own;
+pub(super) use layout::{day, grouped};
+pub(super) use list::line;
 use trust::Trust;
 
 use crate::cli::{
@@ -136,9 +142,10 @@ enum Verb {
 pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
     let home = session.home()?;
     match &key.verb {
-        Verb::Generate(what) => match what.file() {
-            Some(file) => from_file::generate(what, file, &home, session)?,
-            None => generate::generate(what, &home, session)?,
+        Verb::Generate(what) => match (&what.from_file, &what.from_ldap) {
+            (Some(file), _) => from_file::generate(what, file, &home, session)?,
+            (None, Some(filter)) => from_ldap::generate(what, filter, &home, session)?,
+            (None, None) => generate::generate(what, &home, session)?,
         },
         Verb::Import { anchor, files } => {
             import(files, if *anchor { Trust::Anchor } else { Trust::Nothing }, &home, session)?;
@@ -152,7 +159,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::AddAddress(what) => add_address::add_address(what, &home, session)?,
         Verb::Passphrase(what) => passphrase::change(what, &home, session)?,
         Verb::Revoke(what) => revoke::revoke(what, &home, session)?,
-        Verb::Remove(what) => remove::remove(what, &home)?,
+        Verb::Remove(what) => remove::remove(what, &home, session.clock().now())?,
         Verb::Publish(what) => publish::publish(what, &home, session)?,
         Verb::Check { repair } => return check::check(if *repair { Repair::Yes } else { Repair::No }, &home),
         Verb::Master { file, credential, passphrase, .. } => {

@@ -7,7 +7,7 @@ use postseal::{
     engine::{Opening, Within},
     mail::Message,
     report::{self, Report},
-    verdict::Standing,
+    verdict::{Reason, Standing, Why},
 };
 
 use super::{key, many, pieces::wholes};
@@ -21,6 +21,10 @@ use crate::cli::{
 
 /// Reports on every message. The exit code is that of the first message that could not be opened, else 1 when a verdict is below --require.
 pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
+    what.fetching.run(session, |session| verify_each(what, session))
+}
+
+fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
     let required = match what.require {
         Require::Authentic => Standing::Authentic,
         Require::Signed => Standing::Signed,
@@ -35,8 +39,11 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                if what.json || !show::is_quiet() {
+                if what.json || !show::quiet::is_on() {
                     show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
+                }
+                if count <= 1 && !what.json {
+                    next_step(&opening, session)?;
                 }
                 if what.save_key {
                     show::aside(&key::mail::save_signers(&opening, &label, session)?);
@@ -62,6 +69,24 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         None if reached => ExitCode::SUCCESS,
         None => ExitCode::from(1),
     })
+}
+
+/// Says what would make a signature of the author's count, where that is for the reader to decide.
+fn next_step(opening: &Opening, session: &Session) -> Result<()> {
+    let verdict = opening.verdict();
+    let Ok(author) = verdict.author() else { return Ok(()) };
+    match verdict.reason() {
+        Some(Reason::Untrusted { signer: Some(signer), claimed })
+            if claimed.contains(author) && session.has_key(&signer)? =>
+        {
+            show::hint(&format!("compare the fingerprint with its owner, then: postseal key trust {signer} {author}"));
+        }
+        Some(Reason::Unknown { why: Why::NoKey, .. }) => {
+            show::hint(&format!("look for the key: postseal key find {author}, or import it: postseal key import FILE"))
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Writes the decrypted message; the verdict goes to standard error.

@@ -60,8 +60,7 @@ pub(crate) fn encrypt(what: Encrypt, session: &Session) -> Result<ExitCode> {
 
 fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
     if what.shaping.files.input.is_empty() {
-        let last = trailing_file(&mut what.to).or_else(|| trailing_file(&mut what.hidden_to));
-        what.shaping.files.input.extend(last);
+        what.shaping.files.input = [trailing_files(&mut what.to), trailing_files(&mut what.hidden_to)].concat();
     }
     let addressed = recipients(&what.to)?;
     let named = addressed.iter().cloned().map(Recipient::Named);
@@ -164,11 +163,11 @@ fn own_reader(message: &Message, how: &Seal, protocol: ProtocolName, session: &S
     Ok(Some(if has_named { Recipient::Named(author) } else { Recipient::Hidden(author) }))
 }
 
-/// `--to ADDRESS... FILE`: the last word after `--to` is the message when it is no address, or a file has that name.
-fn trailing_file(addresses: &mut Vec<String>) -> Option<PathBuf> {
-    let last = addresses.last()?;
-    let is_file = address::list(last).is_err() || Path::new(last).is_file();
-    if is_file && addresses.len() > 1 { addresses.pop().map(PathBuf::from) } else { None }
+/// `--to ADDRESS... FILE...`: the last words after `--to` are messages when they are no addresses, or files have these names.
+fn trailing_files(addresses: &mut Vec<String>) -> Vec<PathBuf> {
+    let is_file = |word: &String| address::list(word).is_err() || Path::new(word).is_file();
+    let count = addresses.iter().skip(1).rev().take_while(|word| is_file(word)).count();
+    addresses.split_off(addresses.len() - count).into_iter().map(PathBuf::from).collect()
 }
 
 fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {

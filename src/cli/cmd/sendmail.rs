@@ -138,14 +138,15 @@ fn run_real_sendmail(config: &Config, options: &Options) -> Error {
 }
 
 /// The calling user.
-struct User {
-    name: String,
+pub(crate) struct User {
+    /// The login name.
+    pub(crate) name: String,
     full_name: Option<String>,
 }
 
 impl User {
     /// The user of the real user ID. The environment is not trusted.
-    fn of_this_process() -> Result<Self> {
+    pub(crate) fn of_this_process() -> Result<Self> {
         let id = rustix::process::getuid().as_raw();
         let known = fs::read_to_string("/etc/passwd").ok().and_then(|text| Self::find(&text, id));
         // Users of a directory service.

@@ -21,7 +21,7 @@ pub(crate) struct Progress {
 
 /// Shows `what` (`signing big.eml`) if it takes long.
 pub(crate) fn begin(what: &str) -> Progress {
-    if super::is_quiet() || !io::stderr().is_terminal() {
+    if super::quiet::is_on() || !io::stderr().is_terminal() {
         return Progress { ticker: None };
     }
     now(what);

@@ -14,7 +14,7 @@ use crate::{
         resolved::{Keyring, Usable},
         select::{self, Authority, Candidate as _, Copies, Names, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
-        x509,
+        x509::{self, placeholder},
     },
 };
 
@@ -160,6 +160,16 @@ impl Candidate {
     }
 }
 
+impl placeholder::Found for Candidate {
+    fn certificate(&self) -> Option<&Certificate> {
+        Candidate::certificate(self)
+    }
+
+    fn stored(&mut self) -> &mut Copies {
+        &mut self.copies
+    }
+}
+
 /// The state for searching certificate paths.
 struct Paths<'a> {
     context: Context<'a>,
@@ -181,6 +191,10 @@ impl select::Candidate<Paths<'_>> for Candidate {
         self.certificate().map(|certificate| certificate.validity().0)
     }
 
+    fn is_placeholder(&self) -> bool {
+        placeholder::is_placeholder(self.certificate(), &self.copies)
+    }
+
     fn authority(&self, paths: &mut Paths<'_>) -> Result<Authority> {
         let Some(certificate) = self.certificate() else { return Ok(Authority::Silent(None)) };
         x509::authority(certificate, paths.context.clock.now(), |at| {
@@ -191,7 +205,8 @@ impl select::Candidate<Paths<'_>> for Candidate {
 
 fn candidates(keys: &dyn Keys, role: Role, address: &Address) -> Result<Vec<Candidate>> {
     let query = Query::new(role.purpose(), Want::Address(address));
-    Ok(Copies::grouped(records(keys, &query)?).into_iter().map(Candidate::of).collect())
+    let found = Copies::grouped(records(keys, &query)?);
+    Ok(placeholder::replaced(found.into_iter().map(Candidate::of).collect(), address))
 }
 
 /// Bare keys, and the certificates that S/MIME uses too.

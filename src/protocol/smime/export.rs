@@ -172,10 +172,19 @@ pub fn relock(held: &Held<'_>, passphrase: Option<&Secret>, random: &dyn Random)
 ///
 /// `Malformed` if the certificate cannot be read; errors of `secret`, also when it cannot sign.
 pub fn request(record: &Record, secret: &dyn SecretKey, addresses: &[Address]) -> Result<Vec<u8>> {
+    let request = request_der(record, secret, addresses)?;
+    Ok(pem_bundle::write("CERTIFICATE REQUEST", &request).expose().to_vec())
+}
+
+/// [`request`] in DER.
+///
+/// # Errors
+///
+/// As [`request`].
+pub fn request_der(record: &Record, secret: &dyn SecretKey, addresses: &[Address]) -> Result<Vec<u8>> {
     let certificate = certificate(record)?;
     let owner = Owner { subject: certificate.subject().der(), addresses, public: certificate.public_key() };
-    let request = issue::request(&owner, secret)?;
-    Ok(pem_bundle::write("CERTIFICATE REQUEST", &request).expose().to_vec())
+    issue::request(&owner, secret)
 }
 
 /// friendlyName and localKeyId (RFC 2985, section 5.5). By the latter, programs find the certificate of the key.

@@ -90,10 +90,7 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
     let first = request.addresses.first().ok_or_else(|| Error::usage("key: needs an address"))?;
     let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| first.to_string(), str::to_owned);
-    // RFC 5280, appendix A.1: ub-common-name.
-    if name.chars().any(char::is_control) || name.chars().count() > 64 {
-        return Err(Error::usage(format!("name {name:?}: control characters, or more than 64 characters")));
-    }
+    issue::check_name(&name)?;
     let pair = Pair::new(request.algorithm)?;
     let subject = request.subject.clone().unwrap_or_else(|| issue::common_name(&name));
     let owner = Owner { subject: &subject, addresses: &request.addresses, public: &pair.public };
@@ -104,25 +101,38 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
         None => SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799),
     };
     let certificate = issue::self_signed(&owner, pair.secret.as_ref(), (now, end), random)?;
-    let mut record = record(&Certificate::parse(&certificate)?);
-    record.set_secrets([record.fingerprint().clone()]);
-    let secret = match &request.passphrase {
-        Some(passphrase) => encrypt_pkcs8(&pair.pkcs8, passphrase, Legacy::Refuse, random)?,
-        None => pair.pkcs8,
-    };
-    let proven = record.secrets().to_vec();
-    Ok(Described { record, secret: Some(secret), proven })
+    pair.described(&certificate, request.passphrase.as_ref(), random)
 }
 
 /// A new key pair.
-struct Pair {
-    public: PublicKey,
-    secret: Arc<dyn SecretKey>,
+pub(super) struct Pair {
+    /// The public key.
+    pub(super) public: PublicKey,
+    /// The private key.
+    pub(super) secret: Arc<dyn SecretKey>,
     pkcs8: Secret,
 }
 
 impl Pair {
-    fn new(wanted: Algorithm) -> Result<Pair> {
+    /// The pair with a certificate in DER, the private key encrypted with `passphrase` if there is one.
+    pub(super) fn described(
+        self,
+        certificate: &[u8],
+        passphrase: Option<&Secret>,
+        random: &dyn Random,
+    ) -> Result<Described> {
+        let mut record = record(&Certificate::parse(certificate)?);
+        record.set_secrets([record.fingerprint().clone()]);
+        let secret = match passphrase {
+            Some(passphrase) => encrypt_pkcs8(&self.pkcs8, passphrase, Legacy::Refuse, random)?,
+            None => self.pkcs8,
+        };
+        let proven = record.secrets().to_vec();
+        Ok(Described { record, secret: Some(secret), proven })
+    }
+
+    /// Makes a pair.
+    pub(super) fn new(wanted: Algorithm) -> Result<Pair> {
         let (public, pkcs8) = match wanted {
             Algorithm::Ed25519 => edwards()?,
             Algorithm::P256 => elliptic(Curve::P256)?,

@@ -1,4 +1,4 @@
-//! Creates self-signed certificates (RFC 5280) and certification requests (RFC 2986).
+//! Creates certificates (RFC 5280) and certification requests (RFC 2986).
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use der::asn1::ObjectIdentifier;
 
 use super::encode::{NULL, algorithm, bit_string, octet_string, oid, sequence, set_of, time, unsigned, value};
 use crate::{
-    base::{Random, Result},
+    base::{Error, Random, Result},
     crypto::{Conveys, Curve, Hash, KeyAlgorithm, Scheme, SecretKey, Signs},
     mail::Address,
     pki::{
@@ -33,30 +33,65 @@ pub(super) fn self_signed(
     validity: (SystemTime, SystemTime),
     random: &dyn Random,
 ) -> Result<Vec<u8>> {
+    let mut extensions = owner.for_mail();
+    extensions.extend(owner.end_entity());
+    let body = Body { issuer: owner.subject, subject: owner.subject, public: owner.public, validity, extensions };
+    certificate(&body, secret, random)
+}
+
+/// What a certificate says.
+pub(super) struct Body<'a> {
+    /// The issuer's Name in DER.
+    pub(super) issuer: &'a [u8],
+    /// The subject's Name in DER.
+    pub(super) subject: &'a [u8],
+    /// The subject's key.
+    pub(super) public: &'a PublicKey,
+    /// notBefore and notAfter.
+    pub(super) validity: (SystemTime, SystemTime),
+    /// Each Extension in DER.
+    pub(super) extensions: Vec<Vec<u8>>,
+}
+
+/// A certificate of version 3 with a random serial number, signed with the issuer's `secret`.
+pub(super) fn certificate(body: &Body<'_>, secret: &dyn SecretKey, random: &dyn Random) -> Result<Vec<u8>> {
     let signing = Signing::new(secret.algorithm())?;
-    let extensions = owner.extensions(Purpose::Certificate);
-    let body = sequence(&[
+    let extensions = joined(&body.extensions);
+    let octets = sequence(&[
         &value(constructed(0), &[&value(INTEGER, &[&[2]])]),
         &serial_number(random)?,
         &signing.identifier,
-        owner.subject,
-        &sequence(&[&time(validity.0), &time(validity.1)]),
-        owner.subject,
-        owner.public.der(),
+        body.issuer,
+        &sequence(&[&time(body.validity.0), &time(body.validity.1)]),
+        body.subject,
+        body.public.der(),
         &value(constructed(3), &[&extensions]),
     ]);
-    signing.sign(&body, secret)
+    signing.sign(&octets, secret)
 }
 
 /// A CertificationRequest (RFC 2986, section 4) signed with `secret`, with the requested extensions as an attribute
 /// (RFC 2985, section 5.4.2).
 pub(super) fn request(owner: &Owner<'_>, secret: &dyn SecretKey) -> Result<Vec<u8>> {
     let signing = Signing::new(secret.algorithm())?;
-    let extensions = owner.extensions(Purpose::Request);
+    // The key identifier is left to the CA.
+    let extensions = joined(&owner.for_mail());
     let attribute = sequence(&[&oid(EXTENSION_REQUEST), &set_of(vec![extensions])]);
     let body =
         sequence(&[&value(INTEGER, &[&[0]]), owner.subject, owner.public.der(), &value(constructed(0), &[&attribute])]);
     signing.sign(&body, secret)
+}
+
+/// Refuses a common name that no certificate can hold.
+///
+/// # Errors
+///
+/// `Usage`, with the reason.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if name.chars().any(char::is_control) || name.chars().count() > MAX_NAME {
+        return Err(Error::usage(format!("name {name:?}: control characters, or more than {MAX_NAME} characters")));
+    }
+    Ok(())
 }
 
 /// A Name with one common name (RFC 5280, section 4.1.2.4). Addresses are alternative names, not part of it (RFC 8550,
@@ -66,39 +101,47 @@ pub(super) fn common_name(name: &str) -> Vec<u8> {
     sequence(&[&set_of(vec![attribute])])
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Certificate,
-    Request,
-}
-
 impl Owner<'_> {
-    /// Extensions (RFC 5280, section 4.2). In a request the key identifier is left to the CA.
-    fn extensions(&self, purpose: Purpose) -> Vec<u8> {
+    /// The extensions that say that the certificate is for mail, and for whose (RFC 8550, section 4.4).
+    pub(super) fn for_mail(&self) -> Vec<Vec<u8>> {
         let names: Vec<Vec<u8>> = self.addresses.iter().map(general_name).collect();
-        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-        let mut extensions = vec![
+        // RFC 5280, section 4.2.1.6.
+        let critical = if self.subject == sequence(&[]) { Critical::Yes } else { Critical::No };
+        vec![
             extension(KEY_USAGE, Critical::Yes, &key_usage(self.public.algorithm())),
             extension(EXTENDED_KEY_USAGE, Critical::No, &sequence(&[&oid(EMAIL_PROTECTION)])),
-            extension(ALTERNATIVE_NAME, Critical::No, &sequence(&names)),
-        ];
-        if purpose == Purpose::Certificate {
-            // RFC 5280, section 4.2.1.2, method 1.
-            let identifier = Hash::Sha1.digest(self.public.octets());
-            extensions.push(extension(BASIC_CONSTRAINTS, Critical::Yes, &sequence(&[])));
-            extensions.push(extension(KEY_IDENTIFIER, Critical::No, &octet_string(&identifier)));
-        }
-        sequence(&extensions.iter().map(Vec::as_slice).collect::<Vec<_>>())
+            extension(ALTERNATIVE_NAME, critical, &joined(&names)),
+        ]
+    }
+
+    /// The extensions that say that it is no CA certificate, and what identifies its key.
+    pub(super) fn end_entity(&self) -> [Vec<u8>; 2] {
+        [
+            extension(BASIC_CONSTRAINTS, Critical::Yes, &sequence(&[])),
+            extension(KEY_IDENTIFIER, Critical::No, &octet_string(&key_identifier(self.public))),
+        ]
     }
 }
 
+/// The identifier of a key (RFC 5280, section 4.2.1.2, method 1).
+pub(super) fn key_identifier(key: &PublicKey) -> Vec<u8> {
+    Hash::Sha1.digest(key.octets())
+}
+
+/// SEQUENCE of encoded elements.
+pub(super) fn joined(elements: &[Vec<u8>]) -> Vec<u8> {
+    sequence(&elements.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// Whether a reader must know the extension.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Critical {
+pub(super) enum Critical {
     No,
     Yes,
 }
 
-fn extension(kind: ObjectIdentifier, critical: Critical, content: &[u8]) -> Vec<u8> {
+/// Extension (RFC 5280, section 4.1).
+pub(super) fn extension(kind: ObjectIdentifier, critical: Critical, content: &[u8]) -> Vec<u8> {
     let critical: &[u8] = if critical == Critical::Yes { &[0x01, 0x01, 0xff] } else { &[] };
     sequence(&[&oid(kind), critical, &octet_string(content)])
 }
@@ -137,13 +180,14 @@ fn serial_number(random: &dyn Random) -> Result<Vec<u8>> {
 }
 
 /// How a key signs X.509 structures.
-struct Signing {
+pub(super) struct Signing {
     scheme: Scheme,
-    identifier: Vec<u8>,
+    /// The AlgorithmIdentifier.
+    pub(super) identifier: Vec<u8>,
 }
 
 impl Signing {
-    fn new(key: KeyAlgorithm) -> Result<Signing> {
+    pub(super) fn new(key: KeyAlgorithm) -> Result<Signing> {
         let (scheme, oid, parameters) = match key {
             KeyAlgorithm::Rsa(_) => (Scheme::RsaPkcs1(Hash::Sha256), RSA_SHA256, NULL),
             KeyAlgorithm::Ecdsa(Curve::P256) => (Scheme::Ecdsa(Hash::Sha256), ECDSA_SHA256, NOTHING),
@@ -156,7 +200,7 @@ impl Signing {
     }
 
     /// SEQUENCE of the signed body, the algorithm and the signature.
-    fn sign(&self, body: &[u8], secret: &dyn SecretKey) -> Result<Vec<u8>> {
+    pub(super) fn sign(&self, body: &[u8], secret: &dyn SecretKey) -> Result<Vec<u8>> {
         let signature = match self.scheme {
             Scheme::RsaPkcs1(hash) => secret.sign(self.scheme, &hash.digest(body))?,
             Scheme::Ecdsa(hash) => {
@@ -172,9 +216,11 @@ impl Signing {
 }
 
 const NOTHING: &[u8] = &[];
+/// Characters in a common name (RFC 5280, appendix A.1: ub-common-name).
+pub(super) const MAX_NAME: usize = 64;
 
 const ALTERNATIVE_NAME: ObjectIdentifier = rfc5280::ID_CE_SUBJECT_ALT_NAME;
-const BASIC_CONSTRAINTS: ObjectIdentifier = rfc5280::ID_CE_BASIC_CONSTRAINTS;
+pub(super) const BASIC_CONSTRAINTS: ObjectIdentifier = rfc5280::ID_CE_BASIC_CONSTRAINTS;
 const COMMON_NAME: ObjectIdentifier = rfc4519::COMMON_NAME;
 const ECDSA_SHA256: ObjectIdentifier = rfc5912::ECDSA_WITH_SHA_256;
 const ECDSA_SHA384: ObjectIdentifier = rfc5912::ECDSA_WITH_SHA_384;
@@ -183,7 +229,7 @@ const ED25519: ObjectIdentifier = rfc8410::ID_ED_25519;
 const EMAIL_PROTECTION: ObjectIdentifier = rfc5280::ID_KP_EMAIL_PROTECTION;
 const EXTENDED_KEY_USAGE: ObjectIdentifier = rfc5280::ID_CE_EXT_KEY_USAGE;
 const EXTENSION_REQUEST: ObjectIdentifier = rfc5912::ID_EXTENSION_REQ;
-const KEY_IDENTIFIER: ObjectIdentifier = rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER;
-const KEY_USAGE: ObjectIdentifier = rfc5280::ID_CE_KEY_USAGE;
+pub(super) const KEY_IDENTIFIER: ObjectIdentifier = rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER;
+pub(super) const KEY_USAGE: ObjectIdentifier = rfc5280::ID_CE_KEY_USAGE;
 const RSA_SHA256: ObjectIdentifier = rfc5912::SHA_256_WITH_RSA_ENCRYPTION;
 const SMTP_UTF8_MAILBOX: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.8.9");

@@ -2,6 +2,7 @@
 
 mod agree;
 mod attributes;
+pub mod authority;
 mod ber;
 pub mod capabilities;
 pub mod ciphertext;
@@ -54,7 +55,8 @@ mod verify;
 // pkcs12.rs     private keys and certificates encrypted with a passphrase
 // pbe.rs        encryption with a passphrase
 // generate.rs   generate keys with self-signed certificates
-// issue.rs      self-signed certificates and certification requests
+// issue.rs      certificates and certification requests
+// authority.rs  a certification authority: issue certificates for mail, and revocation lists
 // export.rs     write certificates and private keys
 // enveloped.rs  decrypt EnvelopedData and its variants, whole or not at all
 // unlock.rs     the recipients of an envelope, and its content key
@@ -75,7 +77,7 @@ mod verify;
 // mime.rs       MIME entities that can be written repeatedly
 // encode.rs     write DER
 
-pub use super::x509::record;
+pub use super::x509::{chain::declared_revoked, record};
 use super::{
     Claim, Context, Needs, Opened, Protocol, Resolved,
     resolved::{Keyring, Sealer},

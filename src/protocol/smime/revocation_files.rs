@@ -7,8 +7,8 @@ use der::{Reader, SliceReader};
 use super::{chain, pem_bundle, record};
 use crate::{
     base::{Budget, Error, Limits, Result, Secret},
-    keys::Keys,
-    pki::{self, Certificate},
+    keys::{Handle, Keys},
+    pki::{self, Certificate, IssuerId},
 };
 
 /// The CRLs and OCSP responses in `octets`, each in DER, in order. `place` names the file in errors. Certificates among
@@ -44,22 +44,31 @@ pub fn has_certificates(octets: &[u8]) -> bool {
     pem_bundle::blocks(octets).any(|block| block.label == "CERTIFICATE")
 }
 
-/// Whether the CRL `newer` replaces `older` at that time, so that `older` need not be kept. Both must be signed by an
-/// issuer in `keys`.
+/// Whether the CRL or OCSP response `newer` replaces `older` at that time, so that `older` need not be kept ([`pki::supersedes`]), by the certificate of
+/// their issuer in `keys`.
 ///
 /// # Errors
 ///
 /// Errors of `keys`, and `Malformed` if verifying the signatures exceeds the default limits.
 pub fn supersedes(newer: &[u8], older: &[u8], keys: &[&dyn Keys], at: SystemTime) -> Result<bool> {
-    let Ok(name) = pki::list_issuer(newer) else { return Ok(false) };
-    if pki::list_issuer(older).ok().as_ref() != Some(&name) {
+    let ids = pki::issuers_of_series(newer, older);
+    if ids.is_empty() {
         return Ok(false);
     }
+    let handles: Vec<Handle> = ids
+        .iter()
+        .filter_map(|id| match id {
+            IssuerId::Name(name) => Some(record::subject(name)),
+            IssuerId::Key(hash) => record::key_identifier(hash),
+        })
+        .collect();
     let mut issuers: Vec<Certificate> = Vec::new();
     for source in keys {
         let anchors = source.anchors()?;
         issuers.extend(anchors.iter().filter_map(|record| chain::certificate(record).ok()));
-        issuers.extend(chain::stored(*source, &record::subject(&name))?.into_iter().map(|(_, issuer)| issuer));
+        for handle in &handles {
+            issuers.extend(chain::stored(*source, handle)?.into_iter().map(|(_, issuer)| issuer));
+        }
     }
     pki::supersedes(newer, older, &issuers, at, &mut Budget::new(Limits::default()))
 }

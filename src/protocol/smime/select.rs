@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
     crypto::{Conveys, Legacy, SecretKey},
-    keys::{Binding, Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
+    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
@@ -18,7 +18,7 @@ use crate::{
         resolved::{Keyring, Usable},
         select::{self, Authority, Candidate as _, Copies, Names, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
-        x509,
+        x509::{self, placeholder},
     },
 };
 
@@ -166,12 +166,6 @@ impl Candidate {
         Candidate { copies, certificate }
     }
 
-    /// Whether both are certificates of one key.
-    fn has_key_of(&self, other: &Candidate) -> bool {
-        let key = |one: &Candidate| one.certificate.as_ref().ok().map(|certificate| certificate.public_key().clone());
-        key(self).is_some_and(|own| Some(own) == key(other))
-    }
-
     /// The owner's latest announcement of supported ciphers.
     fn said(&self) -> Option<Capabilities> {
         let said = self.copies.records().iter().filter_map(|record| record.capabilities());
@@ -216,6 +210,16 @@ impl Candidate {
     }
 }
 
+impl placeholder::Found for Candidate {
+    fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref().ok()
+    }
+
+    fn stored(&mut self) -> &mut Copies {
+        &mut self.copies
+    }
+}
+
 /// The state for searching certificate paths.
 struct Paths<'a> {
     chain: Chain<'a>,
@@ -239,7 +243,7 @@ impl select::Candidate<Paths<'_>> for Candidate {
     }
 
     fn is_placeholder(&self) -> bool {
-        self.copies.has_secrets() && self.certificate.as_ref().is_ok_and(Certificate::is_self_signed)
+        placeholder::is_placeholder(self.certificate.as_ref().ok(), &self.copies)
     }
 
     fn authority(&self, paths: &mut Paths<'_>) -> Result<Authority> {
@@ -253,27 +257,7 @@ impl select::Candidate<Paths<'_>> for Candidate {
 
 fn candidates(keys: &dyn Keys, role: Role, address: &Address) -> Result<Vec<Candidate>> {
     let found = Copies::grouped(keys.find(ProtocolName::Smime, &Query::new(role.purpose(), Want::Address(address)))?);
-    Ok(replaced(found.into_iter().map(Candidate::of).collect(), address))
-}
-
-/// The candidates without the owner's self-signed certificates for whose key an authority issued one: that takes the place, and the owner's trust, of
-/// what `key request` made to ask for it.
-fn replaced(found: Vec<Candidate>, address: &Address) -> Vec<Candidate> {
-    let (placeholders, mut found): (Vec<_>, Vec<_>) = found.into_iter().partition(Candidate::is_placeholder);
-    for placeholder in placeholders {
-        let issued = found.iter_mut().filter(|one| one.copies.has_secrets() && one.has_key_of(&placeholder));
-        let mut is_replaced = false;
-        for one in issued {
-            is_replaced = true;
-            if placeholder.copies.is_bound_to(address) {
-                one.copies.bind(&Binding::Address(address.clone()));
-            }
-        }
-        if !is_replaced {
-            found.push(placeholder);
-        }
-    }
-    found
+    Ok(placeholder::replaced(found.into_iter().map(Candidate::of).collect(), address))
 }
 
 /// The certificates in the store that may be above `leaf`, nearest first.

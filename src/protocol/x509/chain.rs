@@ -80,8 +80,8 @@ impl<'a> Chain<'a> {
         if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
             return Ok(found.clone());
         }
-        if let Some(Withdrawal { reason, since }) = withdrawal(leaf, self.context.keys)? {
-            return Ok(Err(Refusal::withdrawn(leaf, format!("{reason}, as declared here"), since)));
+        if let Some(refusal) = declared_revoked(leaf, self.context.keys)? {
+            return Ok(Err(refusal));
         }
         add_issuers(&mut self.intermediates, &mut self.asked, leaf, self.context.keys, budget)?;
         let revocations: Vec<&[u8]> = self.revocations.iter().map(AsRef::as_ref).collect();
@@ -96,7 +96,15 @@ impl<'a> Chain<'a> {
             purpose: self.purpose,
             legacy: self.context.legacy,
         };
-        let found = pki::validate(leaf, &question, budget)?;
+        // What is fetched is of now.
+        let source = self.context.keys.status_source().filter(|_| at == self.now);
+        let found = match source {
+            None => pki::validate(leaf, &question, budget)?,
+            Some(source) => pki::validate_asking(leaf, &question, budget, &mut |path| {
+                let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
+                source.statements_about(&path, None)
+            })?,
+        };
         self.found.push((leaf.clone(), at, found.clone()));
         Ok(found)
     }
@@ -149,6 +157,16 @@ pub(in crate::protocol) fn add_issuers(
         }
     }
     Ok(())
+}
+
+/// Why no path may begin with `leaf`, if the owner declared it revoked.
+///
+/// # Errors
+///
+/// Errors of the keys.
+pub fn declared_revoked(leaf: &Certificate, keys: &dyn Keys) -> Result<Option<Refusal>> {
+    let refused = |Withdrawal { reason, since }| Refusal::withdrawn(leaf, format!("{reason}, as declared here"), since);
+    Ok(withdrawal(leaf, keys)?.map(refused))
 }
 
 /// That the owner declared a certificate revoked, which may have come with a message.

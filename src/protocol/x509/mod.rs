@@ -1,6 +1,7 @@
 //! X.509 certificates, as S/MIME and PEM both use them: whether one is usable, and whether an authority confirms it.
 
 pub(in crate::protocol) mod chain;
+pub(in crate::protocol) mod placeholder;
 pub mod record;
 
 use std::time::SystemTime;

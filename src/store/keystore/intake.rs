@@ -11,7 +11,7 @@ use super::{Cache, Keystore};
 use crate::{
     base::{Budget, Error, Kind, Result},
     crypto::Hash,
-    keys::{Binding, Handle, Keys, Memory, ProtocolName, Query, Record, Want},
+    keys::{Binding, Handle, Kept, Keys, Memory, ProtocolName, Query, Record, StatementStore, Want},
     protocol::{Described, KeyFile, smime::revocation_files},
     store::{
         binding::Origin,
@@ -31,19 +31,6 @@ pub enum Change {
     Unchanged,
     /// It was stored, and something of it is new.
     Updated,
-}
-
-/// What was done with a CRL or an OCSP response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// It is stored, and was not before.
-    Added,
-    /// It is not stored: a newer CRL of the same issuer and scope is.
-    Outdated,
-    /// It is stored, and replaces older ones.
-    Replaced,
-    /// It was stored already.
-    Unchanged,
 }
 
 /// What to import as one change: all of it, or nothing.
@@ -134,9 +121,9 @@ impl Keystore {
         Ok(())
     }
 
-    /// Stores everything, merging certificates with the stored ones: all of it or, when something fails, nothing. A CRL that a newer one supersedes
-    /// as of `at` is not stored, and those that it supersedes are removed, if the key of their issuer is stored, imported, or in `beside`. A stored
-    /// secret part is replaced only by one that is [proven](Described::proven).
+    /// Stores everything, merging certificates with the stored ones: all of it or, when something fails, nothing. A CRL or OCSP response that a
+    /// newer one supersedes as of `at` is not stored, and those that it supersedes are removed, if the key of their issuer is stored, imported, or in
+    /// `beside`. A stored secret part is replaced only by one that is [proven](Described::proven).
     ///
     /// # Errors
     ///
@@ -217,16 +204,6 @@ impl Keystore {
             }
             Ok(true)
         })
-    }
-
-    /// Stores a CRL or an OCSP response, DER, as [`Keystore::take_in`] does.
-    ///
-    /// # Errors
-    ///
-    /// As [`Keystore::take_in`].
-    pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
-        let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
-        Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
     }
 
     fn take_in_now(
@@ -356,6 +333,13 @@ impl Keystore {
             }
         }
         Ok(())
+    }
+}
+
+impl StatementStore for Keystore {
+    fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
+        let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
+        Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
     }
 }
 

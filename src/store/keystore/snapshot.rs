@@ -4,7 +4,7 @@ use super::Keystore;
 use crate::{
     base::{Result, Secret},
     store::{
-        backup::{HomeFile, revocation_files},
+        backup::{HomeFile, revocation_files, sealed_files},
         home::DATABASE,
         integrity::Writer,
         master,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Keystore {
-    /// Everything of the home as it is at one moment: the database, the files that revoke, and a master key that opens the database in this copy, so
+    /// Everything of the home as it is at one moment: the database, the files that revoke, sealed files, and a master key that opens the database in this copy, so
     /// that the copy can be used where the master key of this home is not. Secret keys stay locked with their passphrases. `None` when there is no
     /// home.
     ///
@@ -30,6 +30,7 @@ impl Keystore {
         let mut files = vec![HomeFile { name: DATABASE.to_owned(), octets: Secret::new(octets) }];
         files.extend(anew.map(|(_, text)| HomeFile { name: master::OWN.to_owned(), octets: text }));
         files.extend(revocation_files(&self.folder)?);
+        files.extend(sealed_files(&self.folder)?);
         Ok(Some(files))
     }
 }

@@ -356,16 +356,10 @@ mod tests {
         let clear =
             Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), edits: Vec::new(), ..Rule::default() };
         let policy = Policy {
-            local: Vec::new(),
             identities: [(Login::new("alice").unwrap(), vec![Pattern::Any])].into(),
-            trusted: Vec::new(),
             rules: vec![clear],
-            obstacles: Default::default(),
             max_size: 1024,
-            mailboxes: Default::default(),
-            aliases: Default::default(),
-            forwards: Default::default(),
-            lists: Default::default(),
+            ..Policy::default()
         };
         ReloadableHandler::new(HandlerConfig {
             keys: Arc::new(Memory::new()),

@@ -1,11 +1,11 @@
 //! `key list` and `key show`: filters, and JSON in one shape for all protocols.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::id;
-use crate::support::lab::Lab;
+use crate::support::{lab::Lab, schema::faults};
 
 /// An OpenPGP key that ends soon, a self-signed certificate, a colleague's key, and an anchor.
 fn furnished() -> Lab {
@@ -71,8 +71,6 @@ fn filters_choose_what_is_listed() {
 fn json_has_one_shape_for_all_protocols() {
     let lab = furnished();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let schema = fs::read_to_string(root.join("docs/schema/keys.schema.json")).expect("the schema");
-    let schema: Value = serde_json::from_str(&schema).expect("JSON");
     let bare = root.join("testdata/pem/bare.pub");
     if bare.exists() {
         lab.run(&["key", "import", bare.to_str().expect("UTF-8")]).code(0);
@@ -80,7 +78,7 @@ fn json_has_one_shape_for_all_protocols() {
     lab.run(&["key", "revoke", "--reason", "compromised", &id(&lab, "smime", "alice@example.org")]).code(0);
     let found = objects(&lab, &[]);
     for object in &found {
-        let faults = faults(&schema, &schema, object, "");
+        let faults = faults("keys.schema.json", object);
         assert!(faults.is_empty(), "{faults:?} in {object}");
         let address = object["addresses"].as_array().and_then(|all| all.first()).and_then(Value::as_str);
         let Some(address) = address else { continue };
@@ -104,49 +102,5 @@ fn json_has_one_shape_for_all_protocols() {
     other["state"] = "fine".into();
     other["more"] = 1.into();
     other.as_object_mut().expect("an object").remove("names");
-    assert_eq!(faults(&schema, &schema, &other, "").len(), 3);
-}
-
-/// What in `value` does not fit `schema`, as far as the keywords of this schema go.
-fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
-    if let Some(name) = schema["$ref"].as_str() {
-        let target = root.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("{name}: no such definition"));
-        return faults(root, target, value, place);
-    }
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let mut found = Vec::new();
-    let is_kind = match &schema["type"] {
-        Value::String(one) => one == kind,
-        Value::Array(several) => several.iter().any(|one| one == kind),
-        other => panic!("{place}: a type of {other}"),
-    };
-    if !is_kind {
-        found.push(format!("{place}: is {kind}"));
-    }
-    if let Some(allowed) = schema["enum"].as_array().filter(|allowed| !allowed.contains(value)) {
-        found.push(format!("{place}: {value} is none of {allowed:?}"));
-    }
-    for item in value.as_array().into_iter().flatten() {
-        found.extend(faults(root, &schema["items"], item, &format!("{place}[]")));
-    }
-    let Some(object) = value.as_object() else { return found };
-    for required in schema["required"].as_array().into_iter().flatten() {
-        if !object.contains_key(required.as_str().expect("a name")) {
-            found.push(format!("{place}: has no {required}"));
-        }
-    }
-    for (name, value) in object {
-        match schema["properties"].get(name) {
-            Some(schema) => found.extend(faults(root, schema, value, &format!("{place}.{name}"))),
-            None => found.push(format!("{place}: {name} is not described")),
-        }
-    }
-    found
+    assert_eq!(faults("keys.schema.json", &other).len(), 3);
 }

@@ -112,6 +112,44 @@ fn the_authority_is_asked_to_revoke() {
 }
 
 #[test]
+fn cert_verify_says_what_is_declared_revoked() {
+    let Some(lab) = authority() else { return };
+    lab.run(&["key", "request", "--algorithm", "p256", "--no-passphrase", "-o", "a.csr", "alice@example.org"]).code(0);
+    lab.shell("sh issue a.csr a.pem").code(0);
+    lab.run(&["key", "import", "a.pem"]).code(0);
+    let verify = || lab.run(&["cert", "verify", "--anchors", "ca.pem", "a.pem"]);
+    verify().code(0);
+    let issued = issued_fingerprint(&lab, "a.pem");
+    lab.run(&["key", "revoke", "--reason", "superseded", &issued]).code(0);
+    let said = verify().code(1).text();
+    assert!(said.contains("not valid") && said.contains("superseded, as declared here"), "{said}");
+    lab.run(&["key", "revoke", "--undo", &issued]).code(0);
+    verify().code(0);
+}
+
+#[test]
+fn classic_pem_signs_with_the_issued_certificate() {
+    let Some(lab) = authority() else { return };
+    let request = ["key", "request", "--algorithm", "rsa2048", "--no-passphrase", "-o", "a.csr", "alice@example.org"];
+    lab.run(&request).code(0);
+    let signed = || {
+        lab.run(&["sign", "-f", "pem", "-o", "s.eml", "m.eml"]).code(0);
+        lab.run(&["verify", "--json", "s.eml"]).text()
+    };
+    let placeholder = id(&lab, "smime", "alice@example.org");
+    assert!(signed().contains(&placeholder));
+    lab.shell("sh issue a.csr a.pem").code(0);
+    lab.run(&["key", "import", "a.pem"]).code(0);
+    // Without the authority's certificate the owner's trust in the key counts, and with it the authority's word too.
+    for _ in 0..2 {
+        let said = signed();
+        assert!(said.contains(&issued_fingerprint(&lab, "a.pem")) && !said.contains(&placeholder), "{said}");
+        lab.run(&["encrypt", "-f", "pem", "--to", "alice@example.org", "-o", "e.eml", "m.eml"]).code(0);
+        lab.run(&["key", "import", "--anchor", "ca.pem"]).code(0);
+    }
+}
+
+#[test]
 fn an_authority_that_is_declared_revoked_vouches_for_nothing() {
     let Some(lab) = authority() else { return };
     lab.run(&["key", "request", "--algorithm", "p256", "--no-passphrase", "-o", "a.csr", "alice@example.org"]).code(0);

@@ -48,10 +48,11 @@ fn options(text: &str) -> BTreeMap<String, Vec<String>> {
         match words.as_slice() {
             [first, ..] if indent <= 6 && first.starts_with('-') => {
                 let long = words.iter().find(|word| word.starts_with("--")).unwrap_or(first);
-                last = long.trim_end_matches("...").to_owned();
+                // `--ca[=<ID>]` takes a value or none.
+                last = long.split('[').next().unwrap_or(long).trim_end_matches("...").to_owned();
                 options.insert(last.clone(), Vec::new());
             }
-            ["-", value, ..] if indent == 10 => {
+            ["-", value, ..] if indent == 10 && !last.is_empty() => {
                 options.entry(last.clone()).or_default().push(value.trim_end_matches(':').to_owned());
             }
             _ => {}

@@ -47,6 +47,9 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 const COMMANDS: &[(&str, Done)] = &[
+    ("postseal cert crl FILE", Done::Typed("cert crl ca.crl")),
+    ("postseal cert issue ADDRESS", Done::Typed("cert issue alice@example.org")),
+    ("postseal cert acme ADDRESS", Done::Left("it needs an authority: tests/service/acme has one")),
     ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
     ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
     (
@@ -54,8 +57,17 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("cert reply --certificate alice.pem request"),
     ),
     ("postseal cert fetch", Done::Typed("cert fetch alice.pem")),
+    (
+        "postseal cert verify --revocation-fetch both",
+        Done::Typed("cert verify --revocation-fetch both --anchors alice.pem alice.pem"),
+    ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
+    ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
+    (
+        "postseal config init postfix|sendmail|submission",
+        Done::Typed("config init sendmail --hostname mail.example.org -o new.toml"),
+    ),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
     ("postseal encrypt --discover", Done::Typed("encrypt --discover --to alice@example.org message.eml")),
     ("postseal encrypt", Done::Typed("encrypt --to alice@example.org message.eml")),
@@ -63,6 +75,11 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal filter", Done::Left("every_verb_takes_every_option runs it with a configuration")),
     ("postseal filter --reinject", Done::Left("tests/service/recipes.rs does, in Postfix")),
     ("postseal import gpg-home ~/.gnupg", Done::Left("tests/interop/import.rs does, with gpg")),
+    ("postseal key generate --from-file users.csv", Done::Typed("key generate --no-passphrase --from-file users.csv")),
+    (
+        "postseal key generate --from-ldap FILTER",
+        Done::Left("it needs a directory: tests/service/discover/directory.rs"),
+    ),
     ("postseal key import", Done::Typed("key import colleague.asc")),
     ("postseal key import FILE", Done::Typed("key import colleague.asc")),
     ("postseal key import reply.txt", Done::Typed("key import reply")),
@@ -78,6 +95,10 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key refresh", Done::Left("tests/service/discover/refreshed.rs does, with a web server")),
     ("postseal key generate", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key generate ADDRESS", Done::Typed("key generate --no-passphrase bob@example.org")),
+    (
+        "postseal key generate -f smime --ca ADDRESS",
+        Done::Typed("key generate -f smime --ca --algorithm p256 --no-passphrase bob@example.org"),
+    ),
     ("postseal key list", Done::Typed("key list")),
     ("postseal key passphrase ADDRESS", Done::Typed("key passphrase --new-passphrase-file pass $(cat id)")),
     ("postseal key remove", Done::Typed("key remove $(cat colleague-id)")),
@@ -88,6 +109,12 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key show ADDRESS", Done::Typed("key show alice@example.org")),
     ("postseal key untrust FINGERPRINT", Done::Typed("key untrust $(cat id)")),
     ("postseal key untrust FINGERPRINT ADDRESS", Done::Typed("key untrust $(cat colleague-id) colleague@example.org")),
+    ("postseal inspect sealed.eml", Done::Typed("inspect encrypted.eml")),
+    ("postseal verify --json FILE", Done::Typed("verify --json signed.eml")),
+    ("postseal decrypt --json -o OUT FILE", Done::Typed("decrypt --json -o out encrypted.eml")),
+    ("postseal scan --json PATH", Done::Typed("scan --json Maildir")),
+    ("postseal key list --json", Done::Typed("key list --json")),
+    ("postseal key show --json ADDRESS", Done::Typed("key show --json alice@example.org")),
     ("postseal restore FILE", Done::Left("tests/cli/keys/backup.rs does, with a backup")),
     ("postseal key publish", Done::Typed("key publish wkd web")),
     ("postseal log", Done::Typed("log alice@example.org log")),
@@ -110,5 +137,6 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal scan --save-keys FILE", Done::Typed("scan --save-keys keys message.eml")),
     ("postseal sign", Done::Typed("sign message.eml")),
     ("postseal verify", Done::Typed("verify signed.eml")),
+    ("postseal verify --revocation-fetch both", Done::Typed("verify --revocation-fetch both signed.eml")),
     ("postseal verify --save-key signed.eml", Done::Typed("verify --save-key signed.eml")),
 ];

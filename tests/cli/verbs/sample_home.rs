@@ -60,6 +60,9 @@ cp message.eml Maildir/cur/1.a.host:2,S
 cp -a Maildir Converted
 "$0" scan --in-place annotate Converted
 "$0" key export -f smime -o alice.pem alice@example.org
+"$0" cert init-ca --no-passphrase "Office CA" | cut -d ' ' -f 1 > ca-id
+"$0" key request -o request.csr alice@example.org
+"$0" key generate -f smime --ca --algorithm p256 --no-passphrase dora@example.org
 "$0" sign -o signed.eml message.eml
 "$0" encrypt --to alice@example.org -o encrypted.eml message.eml
 "$0" key request -f pem -o request alice@example.org

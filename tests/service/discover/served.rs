@@ -100,6 +100,53 @@ fn a_domain_that_does_not_answer_does_not_delay_others() {
     assert_eq!(net.asked("slow.test"), 1);
 }
 
+/// 50 mails at once, each to a stranger with a key, beside 50 to domains that do not answer, and alone: `cargo test --test service beside -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints times"]
+fn mail_beside_dead_domains() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let slow = format!("location / {{ proxy_pass http://{}; }}", silent.local_addr().expect("an address"));
+    let dead: Vec<String> = (0..10).map(|number| format!("openpgpkey.slow{number}.test")).collect();
+    let mut hosts = vec![("openpgpkey.a.test", "")];
+    hosts.extend(dead.iter().map(|host| (host.as_str(), slow.as_str())));
+    let Some(net) = Net::new(&hosts, "") else { return };
+    for number in 0..100 {
+        net.publish_new(&format!("bob{number}@a.test"));
+    }
+    let served = serve(&net, &RULES, "");
+    let one = |recipient: String| {
+        let recipient: &'static str = recipient.leak();
+        let start = Instant::now();
+        let reply = crate::support::clients::dialogue(served.smtp(), "EHLO", &letter(recipient));
+        (reply, start.elapsed())
+    };
+    let (one, served) = (&one, &served);
+    let fifty = |from: usize| {
+        std::thread::scope(|scope| {
+            let all: Vec<_> =
+                (from..from + 50).map(|number| scope.spawn(move || one(format!("bob{number}@a.test")))).collect();
+            let mut times: Vec<Duration> = Vec::new();
+            for done in all {
+                let (reply, time) = done.join().expect("a reply");
+                assert!(reply.starts_with("250"), "{reply}");
+                times.push(time);
+            }
+            times.sort();
+            (times[24], times[48], times[49])
+        })
+    };
+    println!("alone: median, 98th and 100th percentile {:?}", fifty(0));
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            (0..50).map(|number| scope.spawn(move || one(format!("carol{number}@slow{}.test", number % 10)))).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        println!("beside: median, 98th and 100th percentile {:?}", fifty(50));
+        let waited: Vec<Duration> = others.into_iter().map(|done| done.join().expect("a reply").1).collect();
+        println!("the others: {:?} to {:?}", waited.iter().min(), waited.iter().max());
+    });
+    assert!(!served.delivered().is_empty());
+}
+
 /// The network is asked for the rules that say so, to encrypt.
 #[test]
 fn only_rules_that_say_so_ask_and_only_to_encrypt() {

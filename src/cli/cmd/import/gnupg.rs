@@ -23,7 +23,7 @@ pub(super) fn openpgp(directory: &Path, home: &Keystore, session: &Session) -> R
     found.files.push(gpg.file("public keys", gpg.asked(&["--export"])?));
     let own = gpg.secret_keys("sec")?;
     for fingerprint in new(ProtocolName::Pgp, &own, home)? {
-        gpg.take_secret(&mut found, &["--export-secret-keys", fingerprint], fingerprint, session)?;
+        gpg.take_secret(&mut found, &["--export-secret-keys", fingerprint], fingerprint, home, session)?;
     }
     let trust = gpg.asked(&["--export-ownertrust"])?;
     // "FINGERPRINT:6:", and 6 is "ultimate" (gnupg, doc/DETAILS).
@@ -42,7 +42,7 @@ pub(super) fn x509(directory: &Path, home: &Keystore, session: &Session) -> Resu
     let mut found = Found::default();
     found.files.push(gpgsm.file("certificates", gpgsm.asked(&["--armor", "--export"])?));
     for fingerprint in new(ProtocolName::Smime, &gpgsm.secret_keys("crs")?, home)? {
-        gpgsm.take_secret(&mut found, &["--export-secret-key-p12", fingerprint], fingerprint, session)?;
+        gpgsm.take_secret(&mut found, &["--export-secret-key-p12", fingerprint], fingerprint, home, session)?;
     }
     let path = directory.join("trustlist.txt");
     match fs::read_to_string(&path) {
@@ -118,30 +118,54 @@ impl Program {
     }
 
     /// Exports a secret key, locked with its own passphrase: none, one of the given ones, or the one that gpg-agent asks for at the terminal.
-    fn take_secret(&self, found: &mut Found, arguments: &[&str], fingerprint: &str, session: &Session) -> Result<()> {
+    fn take_secret(
+        &self,
+        found: &mut Found,
+        arguments: &[&str],
+        fingerprint: &str,
+        home: &Keystore,
+        session: &Session,
+    ) -> Result<()> {
         let none = [Secret::new(Vec::new())];
         let given = session.given_passphrases()?;
         for passphrase in none.iter().chain(&given) {
             let loopback = ["--pinentry-mode", "loopback", "--passphrase-fd", "0"];
-            let output = self.run(&[&loopback[..], arguments].concat(), passphrase)?;
-            if output.status.success() && !output.stdout.is_empty() {
-                found.files.push(self.file(&format!("secret key {fingerprint}"), Secret::new(output.stdout)));
+            if let Ok(octets) = self.exported(&[&loopback[..], arguments].concat(), passphrase, home)? {
+                found.files.push(self.file(&format!("secret key {fingerprint}"), octets));
                 return Ok(());
             }
         }
         let mut why = String::new();
         if given.is_empty() && io::stderr().is_terminal() {
-            let output = self.run(arguments, &none[0])?;
-            if output.status.success() && !output.stdout.is_empty() {
-                found.files.push(self.file(&format!("secret key {fingerprint}"), Secret::new(output.stdout)));
-                return Ok(());
+            match self.exported(arguments, &none[0], home)? {
+                Ok(octets) => {
+                    found.files.push(self.file(&format!("secret key {fingerprint}"), octets));
+                    return Ok(());
+                }
+                Err(said) => why = said,
             }
-            why = last_line(&output);
         }
         let reason = if why.is_empty() { "it is on a card, or no passphrase fits".to_owned() } else { why };
         let error = Error::no_key(format!("secret key {fingerprint} in {}: {reason}", self.directory.display()));
         found.left.push(error.with_hint("give its passphrase with --passphrase-file"));
         Ok(())
+    }
+
+    /// An exported secret key, or what the program said. gpgsm 2.2 writes a PKCS#12 file about once in 170 that neither openssl nor postseal can open, so a file
+    /// that cannot be read is asked for again.
+    fn exported(&self, arguments: &[&str], passphrase: &Secret, home: &Keystore) -> Result<Result<Secret, String>> {
+        let mut tries = 3;
+        loop {
+            let output = self.run(arguments, passphrase)?;
+            if !output.status.success() || output.stdout.is_empty() {
+                return Ok(Err(last_line(&output)));
+            }
+            let octets = Secret::new(output.stdout);
+            tries -= 1;
+            if tries == 0 || home.read(&[(self.name, octets.expose())]).is_ok_and(|read| read.lost.is_empty()) {
+                return Ok(Ok(octets));
+            }
+        }
     }
 
     /// Its output; an error when it fails.

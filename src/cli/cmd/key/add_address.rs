@@ -34,7 +34,7 @@ pub(super) struct AddAddress {
 
 /// Adds an address.
 pub(super) fn add_address(what: &AddAddress, home: &Keystore, session: &Session) -> Result<()> {
-    let (record, address) = (own(home, &what.which)?, input::address(&what.address)?);
+    let (record, address) = (own(home, None, &what.which)?, input::address(&what.address)?);
     match record.protocol() {
         ProtocolName::Pgp => {
             let mut own = OwnCert::open(&record, home, session.clock().now())?;

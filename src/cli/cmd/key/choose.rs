@@ -40,8 +40,8 @@ pub(super) fn find(home: &Keystore, format: Option<Format>, want: Want<'_>) -> R
 }
 
 /// The one key with a secret part that a fingerprint or key ID names, or that is the only one of an address. Of certificates of one key, the newest.
-pub(super) fn own(home: &Keystore, which: &str) -> Result<Arc<Record>> {
-    let mut held = select(home, None, which)?;
+pub(in crate::cli::cmd) fn own(home: &Keystore, format: Option<Format>, which: &str) -> Result<Arc<Record>> {
+    let mut held = select(home, format, which)?;
     held.retain(|record| !record.secrets().is_empty());
     match issued_first(held)?.as_slice() {
         [] => Err(Error::no_key(format!("{which}: there is no secret key to it"))),

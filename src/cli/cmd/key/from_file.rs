@@ -1,48 +1,19 @@
-//! `postseal key generate --from-file`: keys for many users, all of them or none.
+//! `postseal key generate --from-file`: keys for the people of a file.
 
-use std::{
-    collections::HashSet,
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, path::Path};
 
 use postseal::{
-    base::{Error, Kind, Result, Secret, SystemRandom},
-    keys::{Binding, Handle, Keys as _, Memory, ProtocolName, Query, Want},
+    base::{Error, Result},
     mail::Address,
-    protocol::{Described, pgp, smime},
-    report::printable,
-    store::{Intake, Keystore, Origin},
+    store::Keystore,
 };
 
 use super::{
-    choose::find,
-    generate::{Generate, pgp_request, smime_shape},
-    validity::{Validity, validity},
+    generate::Generate,
+    many::{self, Person},
+    validity::validity,
 };
-use crate::cli::{
-    input,
-    output::{Output, Privacy},
-    session::Session,
-    show::{aside, data, error, progress},
-    values::Format,
-};
-
-/// One line of the file.
-struct Person {
-    line: usize,
-    address: Address,
-    name: Option<String>,
-    expires: Option<Validity>,
-}
-
-/// A key that was made, and is not stored yet.
-struct Made {
-    described: Described,
-    binding: Binding,
-    revocation: Option<Vec<u8>>,
-}
+use crate::cli::{input, session::Session};
 
 /// Generates a key for each line of `file`, and prints a line for each.
 pub(super) fn generate(what: &Generate, file: &Path, home: &Keystore, session: &Session) -> Result<()> {
@@ -51,95 +22,15 @@ pub(super) fn generate(what: &Generate, file: &Path, home: &Keystore, session: &
     let octets = input::octets(Some(file), &session.budget())?;
     let text = String::from_utf8(octets).map_err(|_| Error::malformed(&place, "not UTF-8"))?;
     let (people, mut faults) = people(&text, &place);
-    for person in &people {
-        faults.extend(taken(person, what.format, home)?.map(|why| Error::malformed(at(&place, person.line), why)));
+    for Person { place, address, .. } in &people {
+        let own = many::own_key(address, what.format, home)?;
+        faults.extend(own.map(|own| Error::malformed(place, format!("{address} has a key already: {own}"))));
     }
-    if !faults.is_empty() {
-        faults.iter().for_each(error);
-        let reason = format!("{} of its lines cannot be used; no key is made", faults.len());
-        return Err(Error::malformed(place, reason));
-    }
+    many::refuse(&place, &faults, "lines")?;
     if people.is_empty() {
         return Err(Error::malformed(place, "names nobody").with_hint("a line is ADDRESS,NAME or ADDRESS,NAME,EXPIRES"));
     }
-    let passphrase = what.passphrase(session)?;
-    let _progress = progress::begin("making keys");
-    let mut made = Vec::with_capacity(people.len());
-    for person in &people {
-        progress::now(&format!("making a key for {}", person.address));
-        made.push(key(what, person, passphrase.clone(), session)?);
-    }
-    store(&made, home, session)?;
-    let mut text = String::new();
-    for (person, made) in people.iter().zip(&made) {
-        let fingerprint = made.described.record.fingerprint();
-        if let Some(folder) = &what.requests {
-            request(fingerprint, person, folder, home)?;
-        }
-        let address = printable(&person.address.to_string());
-        text.push_str(&format!("{}  {fingerprint}  {address}\n", at(&place, person.line)));
-    }
-    data(&text)?;
-    aside(&format!("{} keys are made\n", made.len()));
-    Ok(())
-}
-
-/// Everything as one change.
-fn store(made: &[Made], home: &Keystore, session: &Session) -> Result<()> {
-    let fingerprint = |one: &Made| one.described.record.fingerprint().clone();
-    let beliefs: Vec<_> = made.iter().map(|one| (fingerprint(one), one.binding.clone(), Origin::Generated)).collect();
-    let revocations: Vec<(Handle, &[u8])> =
-        made.iter().filter_map(|one| Some((fingerprint(one), one.revocation.as_deref()?))).collect();
-    let certificates: Vec<Described> = made
-        .iter()
-        .map(|Made { described: Described { record, secret, proven }, .. }| Described {
-            record: record.clone(),
-            secret: secret.clone(),
-            proven: proven.clone(),
-        })
-        .collect();
-    let intake =
-        Intake { certificates: &certificates, beliefs: &beliefs, revocations: &revocations, ..Intake::default() };
-    home.take_in(&intake, &Memory::new(), session.clock().now()).map(drop)
-}
-
-fn key(what: &Generate, person: &Person, passphrase: Option<Secret>, session: &Session) -> Result<Made> {
-    let addresses = vec![person.address.clone()];
-    let expires = person.expires.unwrap_or(what.expires());
-    if what.format == Format::Smime {
-        let mut request = smime_shape("key generate", what.shape(), addresses, passphrase)?;
-        request.name.clone_from(&person.name);
-        request.validity = expires.duration();
-        let described = smime::generate::generate(&request, session.clock(), &SystemRandom)?;
-        return Ok(Made { described, binding: Binding::Address(person.address.clone()), revocation: None });
-    }
-    let mut request = pgp_request(what, addresses, passphrase)?;
-    request.name.clone_from(&person.name);
-    request.validity = expires.duration();
-    let pgp::generate::Generated { described, revocation } = pgp::generate::generate(&request, session.clock())?;
-    Ok(Made { described, binding: Binding::UserIds, revocation: Some(revocation) })
-}
-
-/// Writes the request for the certificate of a new key: `ADDRESS.csr`.
-fn request(fingerprint: &Handle, person: &Person, folder: &Path, home: &Keystore) -> Result<()> {
-    let stored = home.find(ProtocolName::Smime, &Query::manage(Want::Certificate(fingerprint)))?.pop();
-    let gone = || Error::no_key(format!("key {fingerprint}: was removed at once"));
-    let record = stored.ok_or_else(gone)?;
-    let secret = home.secret(&record, fingerprint)?.ok_or_else(gone)?;
-    let octets = smime::export::request(&record, secret.as_ref(), std::slice::from_ref(&person.address))?;
-    let cannot = |error| Error::new(Kind::CannotCreate, Error::io(folder.display(), &error).to_string());
-    fs::create_dir_all(folder).map_err(cannot)?;
-    let name: PathBuf = folder.join(format!("{}.csr", person.address).replace('/', "_"));
-    let mut output = Output::create(Some(&name), &[], Privacy::Umask)?;
-    output.write_all(&octets).map_err(|error| Error::io(name.display(), &error))?;
-    output.commit()
-}
-
-/// Why no key is made for a person.
-fn taken(person: &Person, format: Format, home: &Keystore) -> Result<Option<String>> {
-    let found = find(home, Some(format), Want::Address(&person.address))?;
-    let own = found.iter().find(|record| !record.secrets().is_empty());
-    Ok(own.map(|own| format!("{} has a key already: {}", person.address, own.fingerprint())))
+    many::generate(what, &people, home, session)
 }
 
 /// The people in a file, and what is wrong with its lines. Empty lines, and those that begin with #, are skipped; so is a first line `address,...`.
@@ -150,7 +41,7 @@ fn people(text: &str, place: &str) -> (Vec<Person>, Vec<Error>) {
         if is_head || line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        match person(number, line.trim_start_matches('\u{feff}')) {
+        match person(at(place, number), line.trim_start_matches('\u{feff}')) {
             Ok(one) if known.insert(one.address.to_string().to_lowercase()) => people.push(one),
             Ok(one) => faults.push(Error::malformed(at(place, number), format!("{} is named twice", one.address))),
             Err(why) => faults.push(Error::malformed(at(place, number), why)),
@@ -159,7 +50,7 @@ fn people(text: &str, place: &str) -> (Vec<Person>, Vec<Error>) {
     (people, faults)
 }
 
-fn person(line: usize, text: &str) -> Result<Person, String> {
+fn person(place: String, text: &str) -> Result<Person, String> {
     let fields = fields(text)?;
     let [address, rest @ ..] = fields.as_slice() else { return Err("is empty".to_owned()) };
     let address = Address::parse(address).map_err(|error| error.to_string())?;
@@ -170,7 +61,7 @@ fn person(line: usize, text: &str) -> Result<Person, String> {
         _ => return Err("more than three fields".to_owned()),
     };
     let expires = expires.map(|text| validity(text)).transpose()?;
-    Ok(Person { line, address, name: name.cloned().filter(|name| !name.is_empty()), expires })
+    Ok(Person { place, address, name: name.cloned().filter(|name| !name.is_empty()), expires })
 }
 
 /// The fields of a line, with or without quotes around them (RFC 4180).

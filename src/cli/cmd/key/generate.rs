@@ -9,10 +9,13 @@ use std::{
 use clap::{Args, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
-    keys::{Binding, Handle, Keys, Memory, ProtocolName, Query, Record, Want},
+    keys::{Keys, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
-    protocol::{Seal, Signer, pgp, smime},
-    store::{Intake, Keystore, Origin},
+    protocol::{
+        Seal, Signer, pgp,
+        smime::{self, authority::Authority},
+    },
+    store::{Keystore, NewKey},
 };
 
 use super::{
@@ -22,6 +25,7 @@ use super::{
     validity::{Validity, validity},
 };
 use crate::cli::{
+    cmd::cert::authority::{self, ISSUED},
     input,
     output::{Output, Privacy},
     passphrase,
@@ -47,13 +51,22 @@ pub(super) struct Generate {
     #[arg(long, conflicts_with = "replace")]
     keep: bool,
     /// Generate a key for each line of this file: ADDRESS,NAME or ADDRESS,NAME,EXPIRES; all of them, or none
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["addresses", "name", "replace", "keep"])]
-    from_file: Option<PathBuf>,
-    /// Write a request for the certificate of each key into this directory: ADDRESS.csr (with --from-file, S/MIME)
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "from_file")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "many", conflicts_with_all = ["addresses", "name", "replace", "keep"])]
+    pub(super) from_file: Option<PathBuf>,
+    /// Generate a key for each person that this filter finds in the directory of [discovery.ldap] and that has none; all of them, or none
+    #[arg(long, value_name = "FILTER", group = "many", conflicts_with_all = ["addresses", "name", "replace", "keep"])]
+    pub(super) from_ldap: Option<String>,
+    /// The configuration with the directory [default: $POSTSEAL_CONFIG]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "from_ldap")]
+    pub(super) config: Option<PathBuf>,
+    /// Write a request for the certificate of each key into this directory: ADDRESS.csr (with --from-file or --from-ldap, S/MIME)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "many")]
     pub(super) requests: Option<PathBuf>,
+    /// Issue the certificate with the certification authority of this home (S/MIME), with =ID if there are several
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["name", "requests"])]
+    ca: Option<String>,
     /// The owner's addresses
-    #[arg(value_name = "ADDRESS", required_unless_present = "from_file")]
+    #[arg(value_name = "ADDRESS", required_unless_present = "many")]
     addresses: Vec<String>,
 }
 
@@ -74,16 +87,16 @@ pub(super) struct Request {
 
 /// Options of a new key.
 #[derive(Args, Debug)]
-pub(super) struct Shape {
+pub(in crate::cli::cmd) struct Shape {
     /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
     /// The owner's name
     #[arg(long)]
     name: Option<String>,
-    /// The validity period: 90d, 6m, 3y or never
-    #[arg(long, value_name = "TIME", default_value = "3y", value_parser = validity)]
-    expires: Validity,
+    /// The validity period: 90d, 6m, 3y or never [default: 3y, with --ca 1y]
+    #[arg(long, value_name = "TIME", value_parser = validity)]
+    expires: Option<Validity>,
     /// Do not lock the secret key with a passphrase [default: the first line of --passphrase-file, or a prompt]
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd", "passphrase_command"])]
     no_passphrase: bool,
@@ -125,14 +138,27 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
     what.check()?;
     let addresses: Vec<Address> =
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
+    let authority = what.authority(home, session)?;
     let kept = second::kept(what.choice(), what.format, &addresses, home, session)?;
     let passphrase = what.passphrase(session)?;
     let record = match what.format {
         Format::Smime => {
-            let shape = smime_shape("key generate", &what.shape, addresses, passphrase)?;
-            let made = generate_smime(&shape, &kept, home, session)?;
-            aside("it is self-signed, so others do not trust it; `postseal key request` writes a request for a CA\n");
-            made
+            let mut shape = smime_shape("key generate", &what.shape, addresses, passphrase)?;
+            shape.validity = what.expires().duration();
+            match authority {
+                Some(authority) => {
+                    let _progress = progress::begin("making a key");
+                    let made = authority.generate(&shape, session.clock(), &SystemRandom)?;
+                    store(NewKey::of_person(made).not_for(&kept), home, session)?
+                }
+                None => {
+                    let made = generate_smime(&shape, &kept, home, session)?;
+                    aside(
+                        "it is self-signed, so others do not trust it; `postseal key request` writes a request for a CA\n",
+                    );
+                    made
+                }
+            }
         }
         _ => generate_pgp(&pgp_request(what, addresses, passphrase)?, &kept, home, session)?,
     };
@@ -142,29 +168,7 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
 /// Writes a certificate request. Generates a key first for an address without one.
 pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Result<()> {
     let by_address = what.which.contains('@');
-    let mut held = match by_address {
-        true => find(home, Some(Format::Smime), Want::Address(&input::address(&what.which)?))?,
-        false => select(home, Some(Format::Smime), &what.which)?,
-    };
-    held.retain(|record| !record.secrets().is_empty());
-    let record = match issued_first(held)?.as_slice() {
-        [] if by_address => {
-            let passphrase = what.shape.passphrase("key request", session)?;
-            // The new key signs the request.
-            passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
-            let shape = smime_shape("key request", &what.shape, vec![input::address(&what.which)?], passphrase)?;
-            let made = generate_smime(&shape, &[], home, session)?;
-            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
-            made
-        }
-        [] => return Err(Error::no_key(format!("{}: there is no secret key to it", what.which))),
-        [record] => Arc::clone(record),
-        _ => {
-            return Err(
-                Error::usage(format!("{}: several keys are here", what.which)).with_hint("give the fingerprint")
-            );
-        }
-    };
+    let record = held_or_new("key request", &what.which, &what.shape, home, session)?;
     if what.format == RequestFormat::Pem {
         return certification_request(&record, what, session);
     }
@@ -174,6 +178,37 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
         addresses = if addresses.contains(&asked) { addresses } else { vec![asked] };
     }
     write_request(&record, &addresses, what.output.as_deref(), home)
+}
+
+/// The S/MIME key that an address or a fingerprint names, for a certificate to be asked for: the newest certificate of it, or that of a new key for an
+/// address without one.
+pub(in crate::cli::cmd) fn held_or_new(
+    verb: &str,
+    which: &str,
+    shape: &Shape,
+    home: &Keystore,
+    session: &Session,
+) -> Result<Arc<Record>> {
+    let by_address = which.contains('@');
+    let mut held = match by_address {
+        true => find(home, Some(Format::Smime), Want::Address(&input::address(which)?))?,
+        false => select(home, Some(Format::Smime), which)?,
+    };
+    held.retain(|record| !record.secrets().is_empty());
+    match issued_first(held)?.as_slice() {
+        [] if by_address => {
+            let passphrase = shape.passphrase(verb, session)?;
+            // The new key signs the request.
+            passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
+            let shape = smime_shape(verb, shape, vec![input::address(which)?], passphrase)?;
+            let made = generate_smime(&shape, &[], home, session)?;
+            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
+            Ok(made)
+        }
+        [] => Err(Error::no_key(format!("{which}: there is no secret key to it"))),
+        [record] => Ok(Arc::clone(record)),
+        _ => Err(Error::usage(format!("{which}: several keys are here")).with_hint("give the fingerprint")),
+    }
 }
 
 /// Writes a request (PKCS#10) for the key of `record` and these addresses.
@@ -236,7 +271,7 @@ pub(super) fn pgp_request(
         }
     };
     request.name = what.shape.name.clone();
-    request.validity = what.shape.expires.duration();
+    request.validity = what.expires().duration();
     request.passphrase = passphrase;
     Ok(request)
 }
@@ -250,26 +285,7 @@ fn generate_pgp(
 ) -> Result<Arc<Record>> {
     let _progress = progress::begin("making a key");
     let generated = pgp::generate::generate(request, session.clock())?;
-    let fingerprint = generated.described.record.fingerprint().clone();
-    let belief = |binding| (fingerprint.clone(), binding, Origin::Generated);
-    let beliefs: Vec<_> = match kept {
-        [] => vec![belief(Binding::UserIds)],
-        kept => {
-            let others = request.addresses.iter().filter(|address| !kept.contains(address));
-            others.map(|address| belief(Binding::Address(address.clone()))).collect()
-        }
-    };
-    let intake = Intake {
-        certificates: &[generated.described],
-        beliefs: &beliefs,
-        revocations: &[(fingerprint.clone(), &generated.revocation)],
-        ..Intake::default()
-    };
-    let taken = home.take_in(&intake, &Memory::new(), session.clock().now())?;
-    if let Some(place) = taken.revocations.first() {
-        aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", place.display()));
-    }
-    stored(home, ProtocolName::Pgp, &fingerprint)
+    store(NewKey::of_person(generated.described).with_revocation(generated.revocation).not_for(kept), home, session)
 }
 
 /// What `shape` says of a new S/MIME key.
@@ -297,7 +313,7 @@ pub(super) fn smime_shape(
     };
     request.addresses = addresses;
     request.name = shape.name.clone();
-    request.validity = shape.expires.duration();
+    request.validity = shape.expires.unwrap_or(THREE_YEARS).duration();
     request.passphrase = passphrase;
     Ok(request)
 }
@@ -311,33 +327,31 @@ pub(super) fn generate_smime(
 ) -> Result<Arc<Record>> {
     let _progress = progress::begin("making a key");
     let described = smime::generate::generate(request, session.clock(), &SystemRandom)?;
-    let fingerprint = described.record.fingerprint().clone();
     // It is self-signed, so the owner's trust is what ties it to the address.
-    let belief = |address: &Address| (fingerprint.clone(), Binding::Address(address.clone()), Origin::Generated);
-    let beliefs: Vec<_> = request.addresses.iter().filter(|address| !kept.contains(address)).map(belief).collect();
-    let intake = Intake { certificates: &[described], beliefs: &beliefs, ..Intake::default() };
-    home.take_in(&intake, &Memory::new(), session.clock().now())?;
-    stored(home, ProtocolName::Smime, &fingerprint)
+    store(NewKey::of_person(described).not_for(kept), home, session)
 }
 
-/// The key that was just stored.
-fn stored(home: &Keystore, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
-    home.find(protocol, &Query::manage(Want::Certificate(fingerprint)))?
+/// Stores a new key, and returns it as it is stored.
+fn store(key: NewKey, home: &Keystore, session: &Session) -> Result<Arc<Record>> {
+    let (protocol, fingerprint) = (key.record().protocol(), key.record().fingerprint().clone());
+    let taken = home.take_new(vec![key], session.clock().now())?;
+    if let Some(place) = taken.revocations.first() {
+        aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", place.display()));
+    }
+    home.find(protocol, &Query::manage(Want::Certificate(&fingerprint)))?
         .pop()
         .ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
 }
 
 impl Generate {
-    /// The file with the owners, if that is how they are given.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.from_file.as_deref()
-    }
-
     /// Refuses options of another protocol.
     pub(super) fn check(&self) -> Result<()> {
         match self.format {
             Format::Pem => Err(Error::usage("key generate: PEM takes RSA keys of X.509").with_hint("-f smime")),
             Format::Smime if self.profile.is_some() => Err(Error::usage("key generate: --profile is for OpenPGP")),
+            Format::Pgp if self.ca.is_some() => {
+                Err(Error::usage("key generate: --ca is for S/MIME").with_hint("-f smime"))
+            }
             Format::Pgp if self.requests.is_some() => {
                 Err(Error::usage("key generate: --requests is for S/MIME").with_hint("-f smime"))
             }
@@ -352,7 +366,13 @@ impl Generate {
 
     /// How long each is valid, unless its line says otherwise.
     pub(super) fn expires(&self) -> Validity {
-        self.shape.expires
+        self.shape.expires.unwrap_or(if self.ca.is_some() { Validity::For(ISSUED) } else { THREE_YEARS })
+    }
+
+    /// The authority that issues the certificates, if one does.
+    pub(super) fn authority(&self, home: &Keystore, session: &Session) -> Result<Option<Authority>> {
+        let which = self.ca.as_deref().map(|id| Some(id).filter(|id| !id.is_empty()));
+        which.map(|id| authority::open(id, home, session)).transpose()
     }
 
     /// What locks the new keys.
@@ -378,6 +398,8 @@ impl Shape {
         }
     }
 }
+
+const THREE_YEARS: Validity = Validity::For(smime::generate::DEFAULT_VALIDITY);
 
 /// RFC 1424, section 2.1: something innocuous.
 const ASKING: &[u8] = b"Please certify my key.\r\n";

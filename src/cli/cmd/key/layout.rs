@@ -42,7 +42,7 @@ pub(super) fn addresses(record: &Record) -> String {
 }
 
 /// The digits of a fingerprint in groups of four, as people compare them.
-pub(super) fn grouped(fingerprint: &Handle) -> String {
+pub(in crate::cli::cmd) fn grouped(fingerprint: &Handle) -> String {
     let digits: Vec<char> = fingerprint.as_str().chars().collect();
     digits.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }

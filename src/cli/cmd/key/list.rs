@@ -68,7 +68,7 @@ pub(super) fn show(what: &Show, home: &Keystore, session: &Session) -> Result<()
 }
 
 /// The line of one key.
-pub(super) fn line(record: &Arc<Record>, home: &Keystore, session: &Session) -> Result<()> {
+pub(in crate::cli::cmd) fn line(record: &Arc<Record>, home: &Keystore, session: &Session) -> Result<()> {
     let found = Selection::default().of(std::slice::from_ref(record), session.clock().now(), home)?;
     data(&show::rows(&found))
 }

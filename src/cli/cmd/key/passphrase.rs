@@ -34,7 +34,7 @@ pub(super) struct Passphrase {
 
 /// Changes the passphrase of a secret key. Certificates of one key have one passphrase.
 pub(super) fn change(what: &Passphrase, home: &Keystore, session: &Session) -> Result<()> {
-    let record = own(home, &what.which)?;
+    let record = own(home, None, &what.which)?;
     let mut records = vec![record.clone()];
     if record.protocol() == ProtocolName::Smime {
         for other in find(home, Some(Format::Smime), Want::Secrets)? {

@@ -1,15 +1,16 @@
 //! `postseal key remove`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use clap::Args;
 use postseal::{
-    base::Result,
+    base::{Error, Result},
     keys::Record,
+    protocol::smime::record::certificate,
     store::{Keystore, Removal},
 };
 
-use super::choose::one;
+use super::{choose::one, own_issue};
 use crate::cli::show::aside;
 
 #[derive(Args, Debug)]
@@ -23,10 +24,19 @@ pub(super) struct Remove {
 }
 
 /// Removes keys.
-pub(super) fn remove(what: &Remove, home: &Keystore) -> Result<()> {
+pub(super) fn remove(what: &Remove, home: &Keystore, now: SystemTime) -> Result<()> {
     let mut records = Vec::with_capacity(what.ids.len());
     for id in &what.ids {
         let record = one(home, id)?;
+        if let Some(authority) = own_issue::issuer(&record, home)?
+            && certificate(&record)?.validity().1 >= now
+        {
+            return Err(Error::no_key(format!(
+                "key {}: {authority} issued it, and could not revoke it any more",
+                record.fingerprint()
+            ))
+            .with_hint("`postseal cert revoke` ends its use; it can be removed when it has expired"));
+        }
         if !records.iter().any(|known: &Arc<Record>| known.fingerprint() == record.fingerprint()) {
             records.push(record);
         }

@@ -50,7 +50,7 @@ pub(super) struct Renew {
 
 /// Renews a key.
 pub(super) fn renew(what: &Renew, home: &Keystore, session: &Session) -> Result<()> {
-    let record = own(home, &what.which)?;
+    let record = own(home, None, &what.which)?;
     match record.protocol() {
         ProtocolName::Pgp if what.new_key || what.output.is_some() => {
             Err(Error::usage("key renew: --new-key and -o are for S/MIME")

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::PathBuf, time::SystemTime};
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueHint};
 use postseal::{
     base::{Error, Result, upper_hex},
     keys::{Memory, ProtocolName, Record, RevocationReason},
@@ -11,7 +11,7 @@ use postseal::{
     store::{Intake, Keystore},
 };
 
-use super::{choose::one, layout};
+use super::{choose::one, layout, own_issue, reason::Reason};
 use crate::cli::{
     output::{Output, Privacy},
     session::Session,
@@ -36,25 +36,9 @@ pub(super) struct Revoke {
     id: String,
 }
 
-/// Why a key is revoked.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Reason {
-    /// It is not used any more
-    NoLongerUsed,
-    /// Another key took its place
-    Superseded,
-    /// Its secret part is, or may be, in other hands
-    Compromised,
-}
-
 impl Revoke {
     fn reason(&self) -> RevocationReason {
-        match self.reason {
-            None => RevocationReason::Unspecified,
-            Some(Reason::NoLongerUsed) => RevocationReason::NoLongerUsed,
-            Some(Reason::Superseded) => RevocationReason::Superseded,
-            Some(Reason::Compromised) => RevocationReason::Compromised,
-        }
+        Reason::of(self.reason)
     }
 }
 
@@ -63,6 +47,10 @@ pub(super) fn revoke(what: &Revoke, home: &Keystore, session: &Session) -> Resul
     let record = one(home, &what.id)?;
     match record.protocol() {
         ProtocolName::Smime if what.undo => {
+            if let Some(authority) = own_issue::issuer(&record, home)? {
+                let why = "a revocation by an authority is for ever (RFC 5280, section 3.3)";
+                return Err(Error::usage(format!("key {}: is issued by {authority}: {why}", record.fingerprint())));
+            }
             let known = home.reinstate(record.fingerprint())?;
             let words = if known { "is no longer declared revoked" } else { "was not declared revoked" };
             aside(&format!("{} {words}\n", record.fingerprint()));

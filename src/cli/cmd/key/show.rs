@@ -11,11 +11,11 @@ use super::{
 use postseal::{
     base::Result,
     crypto::Legacy,
-    keys::{Keys, ProtocolName, Record},
+    keys::{Kept, Keys, ProtocolName, Record},
     pki,
     protocol::pgp::summary::{Key, Summary, Validity, summarize},
     report::printable,
-    store::{Change, Kept},
+    store::Change,
 };
 
 /// One line for each key: fingerprint, protocol, algorithm, uses, secret or public, state, names, addresses and whether they are trusted.
@@ -106,7 +106,7 @@ pub(in crate::cli::cmd) fn statement(kept: Kept, der: &[u8]) -> String {
     };
     match pki::list_issuer(der) {
         Ok(issuer) => format!("{what:<9}  revocation list of {}{why}\n", printable(&issuer.to_string())),
-        Err(_) => format!("{what:<9}  OCSP response\n"),
+        Err(_) => format!("{what:<9}  OCSP response{why}\n"),
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// For a time, or without an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Validity {
+pub(in crate::cli::cmd) enum Validity {
     For(Duration),
     Never,
 }
 
 impl Validity {
-    pub(super) fn duration(self) -> Option<Duration> {
+    pub(in crate::cli::cmd) fn duration(self) -> Option<Duration> {
         match self {
             Validity::For(duration) => Some(duration),
             Validity::Never => None,
@@ -19,7 +19,7 @@ impl Validity {
 }
 
 /// `90d`, `6m`, `3y`, `never`; months and years are the mean Gregorian ones.
-pub(super) fn validity(text: &str) -> Result<Validity, String> {
+pub(in crate::cli::cmd) fn validity(text: &str) -> Result<Validity, String> {
     if text == "never" {
         return Ok(Validity::Never);
     }
@@ -27,7 +27,7 @@ pub(super) fn validity(text: &str) -> Result<Validity, String> {
 }
 
 /// `90d`, `6m`, `3y`.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(in crate::cli::cmd) fn span(text: &str) -> Result<Duration, String> {
     let seconds = |text: &str| {
         let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
         let unit: u64 = match unit {

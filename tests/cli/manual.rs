@@ -1,9 +1,11 @@
-//! The commands of docs/manual/keys.md, typed in one shell as they are printed, with what they print.
+//! Pages of the manual whose commands are typed in one shell as they are printed, with what they print.
 
 use std::{fs, path::Path};
 
-use super::MESSAGE;
-use crate::support::lab::{Lab, POSTSEAL};
+use crate::support::{
+    lab::{Lab, POSTSEAL},
+    requirements::present,
+};
 
 /// A command, its exit code, and lines that it prints.
 struct Typed<'p> {
@@ -13,8 +15,44 @@ struct Typed<'p> {
 }
 
 #[test]
-fn the_life_of_a_key_is_as_the_manual_tells_it() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual/keys.md")).unwrap();
+fn the_life_of_a_key() {
+    assert!(typed("keys.md", &with_message()) > 20);
+}
+
+#[test]
+fn the_life_of_a_certificate() {
+    if present(&["openssl"]) {
+        assert!(typed("authority.md", &with_message()) > 20);
+    }
+}
+
+fn with_message() -> Lab {
+    let lab = Lab::new();
+    lab.write("message.eml", "From: alice@example.org\nTo: bob@example.org\nSubject: Lunch\n\nAt noon.\n");
+    lab
+}
+
+#[test]
+fn the_first_ten_minutes() {
+    assert!(typed("tutorial.md", &Lab::new()) > 20);
+}
+
+#[test]
+fn json_in_scripts() {
+    if present(&["jq"]) {
+        assert!(typed("json.md", &Lab::new()) > 10);
+    }
+}
+
+#[test]
+fn questions_and_answers() {
+    assert!(typed("faq.md", &Lab::with_keys(&["alice"])) > 3);
+}
+
+/// Types the commands of the page, each line after four spaces and `$`, with the exit code that the page says. Returns how many there are.
+fn typed(page: &str, lab: &Lab) -> usize {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual").join(page);
+    let page = fs::read_to_string(path).unwrap();
     let mut all: Vec<Typed<'_>> = Vec::new();
     for line in page.lines().filter_map(|line| line.strip_prefix("    ")) {
         match line.strip_prefix("$ ") {
@@ -25,9 +63,6 @@ fn the_life_of_a_key_is_as_the_manual_tells_it() {
             None => all.last_mut().expect("a command first").shown.push(line),
         }
     }
-    assert!(all.len() > 20, "only {} commands were found", all.len());
-    let lab = Lab::new();
-    lab.write("message.eml", MESSAGE);
     let mut script = format!("PATH={}:$PATH\n", Path::new(POSTSEAL).parent().unwrap().display());
     for (number, one) in all.iter().enumerate() {
         script += &format!("{{ {}\n}} > said 2>&1; code=$?; cp said said.{number}; echo $code >> codes\n", one.command);
@@ -42,11 +77,12 @@ fn the_life_of_a_key_is_as_the_manual_tells_it() {
         }
     }
     assert_eq!(codes.lines().count(), all.len());
+    all.len()
 }
 
-/// Whether a line is as the page shows it, where `...` stands for anything.
+/// Whether a line is as the page shows it, where `...` stands for anything and indentation does not count.
 fn fits(line: &str, shown: &str) -> bool {
-    let mut rest = line;
+    let mut rest = line.trim();
     for (number, part) in shown.split("...").map(str::trim).enumerate() {
         match rest.find(part) {
             Some(at) if number > 0 || at == 0 => rest = &rest[at + part.len()..],

@@ -1,0 +1,87 @@
+//! In place of the HTTP client, in a build without it (Cargo feature `discover`): no server can be asked.
+
+use std::{fmt, path::Path, time::Instant};
+
+use crate::base::{Error, Result};
+
+/// A client that cannot be made.
+#[derive(Debug)]
+pub enum Client {}
+
+/// The bounds of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Octets of the answer.
+    pub octets: usize,
+    /// When the request has to end.
+    pub deadline: Instant,
+    /// Whether an `http:` URL is asked.
+    pub plain: Plain,
+}
+
+/// Whether a URL without TLS is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// Yes.
+    Allow,
+    /// No.
+    Refuse,
+}
+
+/// A request of a protocol over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask<'a> {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// POST of these octets, of this media type.
+    Post(&'a str, &'a [u8]),
+}
+
+/// An answer, which there is none of.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The content.
+    pub octets: Vec<u8>,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {}
+
+impl Client {
+    /// Makes none.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`: HTTP is not in this build.
+    pub fn of_named_server(_: Option<&Path>) -> Result<Client> {
+        Err(Error::unavailable("http: not in this build (Cargo feature `discover`)"))
+    }
+
+    /// Asks no server.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn ask(&self, _: &str, _: Ask<'_>, _: &Bounds) -> Result<Answer, Failure> {
+        match *self {}
+    }
+}
+
+impl Answer {
+    /// No field.
+    pub fn header(&self, _: &str) -> Option<&str> {
+        None
+    }
+}
+
+impl Failure {
+    /// No error.
+    pub fn error(&self, _: impl fmt::Display) -> Error {
+        match *self {}
+    }
+}

@@ -1,0 +1,3 @@
+//! `cert acme` and `[acme]`, with a real authority (acme2certifier) and real mailboxes (Dovecot).
+
+mod ordered;
