@@ -327,6 +327,41 @@ const ENTRIES: &[Entry] = &[
         &[],
     ),
     entry(
+        "cert acme",
+        "",
+        &[(
+            "Get a certificate from an authority with ACME:",
+            "postseal cert acme --server https://acme.example.org/directory bob@example.org",
+        )],
+        &["key request"],
+    ),
+    entry(
+        "cert init-ca",
+        "",
+        &[(
+            "Make an authority for the addresses of a domain:",
+            "postseal cert init-ca --no-passphrase --domain example.org 'Example CA'",
+        )],
+        &["cert issue", "cert crl"],
+    ),
+    entry(
+        "cert issue",
+        "",
+        &[("Issue a certificate for a request:", "postseal cert issue -o issued.pem request.csr")],
+        &["cert init-ca", "key request"],
+    ),
+    entry("cert list", "", &[("List what was issued:", "postseal cert list")], &["cert issue"]),
+    entry(
+        "cert revoke",
+        "",
+        &[(
+            "Revoke a certificate, and write the new list:",
+            "postseal cert revoke dora@example.org\npostseal cert crl ca.crl",
+        )],
+        &["cert crl"],
+    ),
+    entry("cert crl", "", &[("Write the revocation list:", "postseal cert crl ca.crl")], &["cert revoke"]),
+    entry(
         "cert reply",
         "",
         &[("Answer a request:", "postseal cert reply --certificate alice.pem -o reply.eml request")],
@@ -455,6 +490,15 @@ const ENTRIES: &[Entry] = &[
         "",
         &[("Check a configuration:", "postseal config check postseal.toml")],
         &["config explain"],
+    ),
+    entry(
+        "config init",
+        "",
+        &[(
+            "Write a configuration for Postfix:",
+            "postseal config init postfix --hostname mail.example.org -o new.toml",
+        )],
+        &["config check"],
     ),
     entry(
         "config explain",

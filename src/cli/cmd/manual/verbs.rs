@@ -212,6 +212,9 @@ fn value(arg: &Arg) -> Vec<Inline> {
 /// The help of an option, the values that are possible, and the default.
 fn explained(arg: &Arg) -> Vec<String> {
     let mut help = text(arg.get_long_help().or(arg.get_help()));
+    if let Some(aliases) = arg.get_visible_aliases() {
+        help.push_str(&format!(". Also `--{}`", aliases.join("`, `--")));
+    }
     let defaults: Vec<_> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
     if !defaults.is_empty() && defaults != [""] && arg.get_action().takes_values() {
         help.push_str(&format!(" [default: {}]", defaults.join(", ")));
@@ -225,7 +228,7 @@ fn explained(arg: &Arg) -> Vec<String> {
 }
 
 fn named(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|arg| !arg.is_positional())
+    command.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set())
 }
 
 fn own(command: &Command) -> impl Iterator<Item = &Arg> {
