@@ -1,9 +1,9 @@
 //! `config init`, `config check`, `config explain` and `config user`.
 
 mod init;
+mod place;
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -16,6 +16,8 @@ use postseal::{
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
     policy::Policy,
 };
+
+pub(crate) use place::{given, path};
 
 use crate::cli::{hint::words, input, later::Later, passphrase, session::Session, show};
 
@@ -171,16 +173,4 @@ fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
     let users = policy.identities.keys().cloned().map(Submitter::Authenticated);
     let own = Login::new(&sender.to_string()).map(Submitter::Authenticated).into_iter().chain([Submitter::Trusted]);
     users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
-}
-
-/// The configuration that is given, or that $POSTSEAL_CONFIG names; `None` when there is neither.
-pub(crate) fn given(given: Option<&Path>) -> Result<Option<config::Config>> {
-    let set = || env::var_os("POSTSEAL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-    given.map(Path::to_path_buf).or_else(set).map(|path| config::load(&path)).transpose()
-}
-
-/// The path of the configuration file.
-pub(crate) fn path(given: Option<&Path>) -> PathBuf {
-    let set = || env::var_os("POSTSEAL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-    given.map(Path::to_path_buf).or_else(set).unwrap_or_else(|| PathBuf::from("/etc/postseal/postseal.toml"))
 }

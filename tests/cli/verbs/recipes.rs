@@ -74,6 +74,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal fetch", Done::Left("tests/service/fetch.rs does, with a Dovecot")),
     ("postseal filter", Done::Left("every_verb_takes_every_option runs it with a configuration")),
     ("postseal filter --reinject", Done::Left("tests/service/recipes.rs does, in Postfix")),
+    ("postseal verify --html report.html signed.eml", Done::Typed("verify --html report.html signed.eml")),
     ("postseal import gpg-home ~/.gnupg", Done::Left("tests/interop/import.rs does, with gpg")),
     ("postseal key generate --from-file users.csv", Done::Typed("key generate --no-passphrase --from-file users.csv")),
     (

@@ -15,6 +15,7 @@ use postseal::{
 };
 use rustix::system::uname;
 
+use super::place;
 use crate::cli::{
     ask,
     cmd::sendmail::User,
@@ -65,7 +66,7 @@ enum Purpose {
 
 /// Writes the file, and prints what is left to do.
 pub(super) fn run(what: &Init, session: &Session) -> Result<ExitCode> {
-    let file = super::path(what.output.as_deref());
+    let file = place::path(what.output.as_deref());
     let is_shown = file.as_os_str() == "-";
     if !is_shown && file.exists() {
         return Err(Error::new(Kind::CannotCreate, format!("{}: exists already", file.display()))
