@@ -6,7 +6,7 @@ use postseal::{
     base::{Budget, Limits},
     mail::{
         Message, Part, address, armor,
-        canonical::write_signable,
+        canonical::{Carried, write_signable},
         header::{self, Edit},
     },
 };
@@ -16,11 +16,11 @@ fuzz_target!(|octets: &[u8]| {
     look(message.root());
     let _ = header::author(message.root());
     let mut signable = Vec::new();
-    if write_signable(message.root(), &Edit::new(message.root()), &mut signable).is_ok() {
+    if write_signable(message.root(), &Edit::new(message.root()), Carried::InClear, &mut signable).is_ok() {
         assert!(signable.is_ascii());
         let Some(again) = parse(&signable) else { return };
         let mut twice = Vec::new();
-        write_signable(again.root(), &Edit::new(again.root()), &mut twice).unwrap();
+        write_signable(again.root(), &Edit::new(again.root()), Carried::InClear, &mut twice).unwrap();
         assert!(twice == signable);
     }
     assert!(message.into_octets() == octets);

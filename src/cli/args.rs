@@ -245,7 +245,7 @@ pub(crate) struct Shaping {
     #[arg(long, value_name = "NAME")]
     pub(crate) digest: Option<String>,
     /// Accepted, as gpg and age have it; what is written is text in any case
-    #[arg(short = 'a', long, hide = true)]
+    #[arg(short = 'a', long)]
     pub(crate) armor: bool,
     /// Split the result into message/partial files of at most this size: OUT.1, OUT.2, ...
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]

@@ -7,16 +7,14 @@ use crate::{mail::Part, protocol::pgp};
 /// One line for each such thing in `part`.
 pub(super) fn of(part: Part<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    // A file without a header: what is in it has nothing around it.
-    if part.header_octets().is_empty() {
-        let decoded = part.decoded();
-        let what = match &*decoded {
-            [] => Some("empty"),
-            octets if octets.starts_with(&OUTLOOK) => Some("an item of Outlook (.msg)"),
-            octets => pgp::kind::no_message(octets),
-        };
-        notes.extend(what.map(|what| format!("it is {what}, and no message")));
-    }
+    let what = match part.octets() {
+        [] => Some("empty"),
+        octets if octets.starts_with(&OUTLOOK) => Some("an item of Outlook (.msg)"),
+        // A file without a header: what is in it has nothing around it.
+        _ if part.header_octets().is_empty() => pgp::kind::no_message(&part.decoded()),
+        _ => None,
+    };
+    notes.extend(what.map(|what| format!("it is {what}, and no message")));
     in_html(part, &mut notes);
     notes
 }

@@ -62,7 +62,6 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("cert verify --revocation-fetch both --anchors alice.pem alice.pem"),
     ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
-    ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
     (
         "postseal config init postfix|sendmail|submission",

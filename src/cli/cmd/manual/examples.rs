@@ -194,6 +194,15 @@ const ENTRIES: &[Entry] = &[
         &["key master"],
     ),
     entry(
+        "key password",
+        "",
+        &[(
+            "Make a passphrase for somebody without a key, and print it:",
+            "postseal key password --generate bob@example.org",
+        )],
+        &["encrypt"],
+    ),
+    entry(
         "key revoke",
         "",
         &[(
