@@ -22,6 +22,7 @@ pub(super) fn elements(tag: u8, content: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// An INTEGER or an ENUMERATED.
+#[cfg(any(test, feature = "ldap"))]
 pub(super) fn number(tag: u8, value: u32) -> Vec<u8> {
     let octets: Vec<u8> = [0].into_iter().chain(value.to_be_bytes()).collect();
     // The shortest form without a sign.

@@ -45,6 +45,7 @@ impl StatementKind {
         }
     }
 
+    #[cfg(feature = "discover")]
     pub(crate) fn of_name(name: &str) -> Option<StatementKind> {
         [StatementKind::Crl, StatementKind::Ocsp].into_iter().find(|kind| kind.name() == name)
     }

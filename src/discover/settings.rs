@@ -191,7 +191,9 @@ impl Method {
             Method::LdapSmime | Method::Smimea => ProtocolName::Smime,
         }
     }
+
     /// Octets of an answer. Source: DESIGN 8; the owner of an entry in a directory may keep years of certificates there.
+    #[cfg(feature = "discover")]
     pub(super) fn octets(self) -> usize {
         match self {
             Method::LdapPgp | Method::LdapSmime | Method::Wkd => 256 * 1024,
