@@ -121,7 +121,7 @@
     )
 )]
 
-#[cfg(all(feature = "service", feature = "store"))]
+#[cfg(all(feature = "pgp", feature = "service", feature = "smime", feature = "store"))]
 pub mod acme;
 pub mod base;
 #[cfg(feature = "service")]
@@ -140,7 +140,7 @@ pub mod protocol;
 pub mod report;
 #[cfg(feature = "mailbox")]
 pub mod scan;
-#[cfg(all(feature = "service", feature = "store"))]
+#[cfg(all(feature = "pgp", feature = "service", feature = "smime", feature = "store"))]
 pub mod service;
 mod simple;
 pub mod store;

@@ -133,7 +133,7 @@ pub(crate) struct Common {
     #[arg(long, global = true)]
     pub(crate) legacy: bool,
     /// Print data and errors only: no warnings, hints or progress; verify and decrypt print no verdict
-    #[arg(short, long, global = true)]
+    #[arg(long, global = true)]
     pub(crate) quiet: bool,
     /// When to use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]

@@ -63,7 +63,7 @@ fn what_is_decrypted_is_what_was_sealed() {
         &["-f", "smime", "--sign", "--opaque"],
     ] {
         lab.run(&[&["encrypt", "-o", "e.eml"][..], how, &["--to", "alice@example.org", "m.eml"]].concat()).code(0);
-        lab.run(&["decrypt", "-q", "-o", "d.eml", "e.eml"]).code(0);
+        lab.run(&["decrypt", "--quiet", "-o", "d.eml", "e.eml"]).code(0);
         assert_eq!(String::from_utf8(lab.read("d.eml")).unwrap(), MESSAGE, "{how:?}");
     }
     // What is signed in clear is protected as before.
@@ -82,7 +82,7 @@ fn several_files_go_to_a_folder() {
     assert!(errors.len() == 2 && errors[0].contains("bad.eml: ") && errors[1].contains("missing.eml: "), "{errors:?}");
     lab.run(&["encrypt", "--output-dir", "other", "--to", "bob@example.org", "m.eml", "n.eml"]).code(0);
     assert_eq!(fs::read_dir(lab.path("other")).unwrap().count(), 2);
-    lab.run(&["decrypt", "-q", "--output-dir", "opened", "sealed/m.eml", "sealed/n.eml"]).code(0);
+    lab.run(&["decrypt", "--quiet", "--output-dir", "opened", "sealed/m.eml", "sealed/n.eml"]).code(0);
     assert_eq!(lab.read("opened/m.eml"), lab.read("m.eml"));
     assert_eq!(lab.read("opened/n.eml"), lab.read("n.eml"));
     assert_eq!(fs::metadata(lab.path("opened/m.eml")).unwrap().permissions().mode() & 0o777, 0o600);
@@ -104,12 +104,12 @@ fn quiet_runs_print_data_and_errors() {
     lab.run(&["encrypt", "-o", "e.eml", "m.eml"]).code(0);
     let done = lab.run(&["verify", "--quiet", "s.eml"]).code(0);
     assert_eq!((done.stdout.as_slice(), done.stderr.as_str()), (&b""[..], ""));
-    let done = lab.run(&["verify", "-q", "m.eml"]).code(1);
+    let done = lab.run(&["verify", "--quiet", "m.eml"]).code(1);
     assert_eq!((done.stdout.as_slice(), done.stderr.as_str()), (&b""[..], ""));
-    assert!(lab.run(&["verify", "-q", "--json", "s.eml"]).code(0).text().contains("\"authentic\""));
-    let done = lab.run(&["decrypt", "-q", "e.eml"]).code(0);
+    assert!(lab.run(&["verify", "--quiet", "--json", "s.eml"]).code(0).text().contains("\"authentic\""));
+    let done = lab.run(&["decrypt", "--quiet", "e.eml"]).code(0);
     assert_eq!((done.stdout.as_slice(), done.stderr.as_str()), (MESSAGE.as_bytes(), ""));
-    assert!(lab.run(&["verify", "-q", "missing"]).code(66).stderr.contains("error:"));
+    assert!(lab.run(&["verify", "--quiet", "missing"]).code(66).stderr.contains("error:"));
     assert!(lab.run(&["--color", "always", "verify", "s.eml"]).code(0).text().contains('\u{1b}'));
     assert!(!lab.run(&["--color", "never", "verify", "s.eml"]).code(0).text().contains('\u{1b}'));
 }
