@@ -137,7 +137,6 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key show FINGERPRINT", Done::Typed("key show $(cat colleague-id)")),
     ("postseal scan ~/Maildir", Done::Typed("scan message.eml")),
     ("postseal list check dev", Done::Typed("list check -c postseal.toml dev")),
-    ("postseal man DIR", Done::Typed("man .")),
     ("postseal quarantine list", Done::Typed("quarantine list -c postseal.toml")),
     ("postseal sendmail", Done::Left("tests/service/sendmail.rs does, with a mail server")),
     ("postseal serve", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
