@@ -131,7 +131,7 @@ impl MailboxPage {
             out.raw("<section>\n<h3>Messages over time</h3>\n<div class=card>\n");
             chart(out, "month", &self.groups, &bars);
             out.raw("</div>\n<p class=dim>By the Date field of each message, which its sender wrote.");
-            more(out, self.outside_months, " messages are older than this, or have no date that can be");
+            more(out, self.outside_months, " messages are older than this, or have no date that can be read");
             out.raw("</p>\n</section>\n");
         }
     }

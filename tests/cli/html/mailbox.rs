@@ -37,7 +37,7 @@ fn the_page_has_senders_months_and_failures() {
     assert_harmless(&page);
     let over_time = piece(&page, "Messages over time");
     assert!(over_time.contains("<title>month 2026-11: "), "{over_time}");
-    says(over_time, &["2026-10", "2026-11", "1 messages are older than this, or have no date that can be."]);
+    says(over_time, &["2026-10", "2026-11", "1 messages are older than this, or have no date that can be read."]);
     assert!(!over_time.contains("2050"), "{over_time}");
     says(piece(&page, "Senders"), &["alice@example.org", "carol@example.net"]);
     says(piece(&page, "What failed"), &["box.mbox, message ", "bad", "the octets are not those that were signed"]);
