@@ -199,7 +199,7 @@ pub(crate) enum Verb {
     /// Check a mailing list
     #[command(subcommand)]
     List(super::cmd::list::List),
-    /// Check the configuration, or explain what it does with a message
+    /// Write a configuration, check it, or explain what it does with a message
     #[command(subcommand)]
     Config(super::cmd::config::Config),
     /// Show signing, verifying and encrypting at work in a temporary home
