@@ -29,9 +29,9 @@ pub(crate) enum RevocationFetch {
 /// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Classic PEM (RFC 1421): plain text in the body, or a file
+    /// Classic PEM (RFC 1421)
     Pem,
-    /// OpenPGP: PGP/MIME, or inline with --inline
+    /// OpenPGP
     Pgp,
     /// S/MIME
     Smime,
