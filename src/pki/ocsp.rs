@@ -143,7 +143,7 @@ impl<'a> OcspResponse<'a> {
         Some((all().map(|answer| answer.this_update).max()?, all().map(Answer::end).min()?))
     }
 
-    /// What it says of the certificate of whoever issued the certificates that it is about: the responder, or who issued the responder's certificate.
+    /// What it says of the certificate of the issuer of the certificates that it is about: the responder, or the issuer of the responder's certificate.
     pub(super) fn issuers(&self) -> Vec<IssuerId> {
         let responder = match &self.responder {
             Responder::Name(name) => IssuerId::Name(name.clone()),

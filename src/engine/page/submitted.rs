@@ -7,7 +7,7 @@ use crate::{
     mail::{Mail, Message, Submitter, header::Field},
 };
 
-/// A mail without the field with a passphrase, whoever sent it.
+/// A mail without the field with a passphrase, from any sender.
 #[derive(Debug)]
 pub struct Submitted {
     /// The mail as it is handled.
