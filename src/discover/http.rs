@@ -23,6 +23,7 @@ use ureq::{
     },
 };
 
+pub use super::request::{Ask, Bounds, Plain};
 use super::{Addresses, Resolver, dns::Unresolved};
 use crate::base::{Error, Kind, Network, Result};
 
@@ -36,28 +37,6 @@ const MAX_HEADER: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
-}
-
-/// The bounds of one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Octets of the answer.
-    pub octets: usize,
-    /// When the request has to end, with everything that it needs: look-up of the name, connection, TLS, redirects, the last octet.
-    pub deadline: Instant,
-    /// Whether an `http:` URL is asked.
-    pub plain: Plain,
-}
-
-/// A request of a protocol over HTTP.
-#[derive(Clone, Copy, Debug)]
-pub enum Ask<'a> {
-    /// GET.
-    Get,
-    /// HEAD.
-    Head,
-    /// POST of these octets, of this media type.
-    Post(&'a str, &'a [u8]),
 }
 
 /// What a server answers to a request of a protocol over HTTP, whatever its status is.
@@ -77,15 +56,6 @@ impl Answer {
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
     }
-}
-
-/// Whether a URL without TLS is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plain {
-    /// Yes: what is fetched is signed by itself (CRLs, OCSP responses, certificates).
-    Allow,
-    /// No.
-    Refuse,
 }
 
 /// Why a request has no answer.

@@ -1,43 +1,13 @@
 //! In place of the HTTP client, in a build without it (Cargo feature `discover`): no server can be asked.
 
-use std::{fmt, path::Path, time::Instant};
+use std::{fmt, path::Path};
 
+pub use super::request::{Ask, Bounds, Plain};
 use crate::base::{Error, Result};
 
 /// A client that cannot be made.
 #[derive(Debug)]
 pub enum Client {}
-
-/// The bounds of one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Octets of the answer.
-    pub octets: usize,
-    /// When the request has to end.
-    pub deadline: Instant,
-    /// Whether an `http:` URL is asked.
-    pub plain: Plain,
-}
-
-/// Whether a URL without TLS is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plain {
-    /// Yes.
-    Allow,
-    /// No.
-    Refuse,
-}
-
-/// A request of a protocol over HTTP.
-#[derive(Clone, Copy, Debug)]
-pub enum Ask<'a> {
-    /// GET.
-    Get,
-    /// HEAD.
-    Head,
-    /// POST of these octets, of this media type.
-    Post(&'a str, &'a [u8]),
-}
 
 /// An answer, which there is none of.
 #[derive(Clone, Debug)]

@@ -37,6 +37,7 @@ pub mod missing_http;
 mod percent;
 #[cfg(feature = "discover")]
 mod refresh;
+mod request;
 mod settings;
 #[cfg(feature = "discover")]
 mod status;

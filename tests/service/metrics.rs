@@ -135,7 +135,8 @@ fn the_manual_and_packaging_name_these(page: &str) {
     }
 }
 
-fn get(port: u16, page: &str) -> String {
+/// What the monitor at a port answers, with its header.
+pub(crate) fn get(port: u16, page: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the monitor listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     write!(stream, "GET {page} HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");

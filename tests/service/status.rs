@@ -1,12 +1,7 @@
 //! The page about the service, at `/` of the `metrics` address.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
-
 use crate::{
+    metrics::get,
     proxy::Proxy,
     submission::dialogue::Client,
     support::{
@@ -72,13 +67,4 @@ fn the_page_tells_of_the_last_day() {
         let document = browser::document(&format!("http://127.0.0.1:{port}/"));
         assert!(document.contains("Mail can be handled."), "{document}");
     }
-}
-
-fn get(port: u16, page: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the monitor listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    write!(stream, "GET {page} HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    text
 }

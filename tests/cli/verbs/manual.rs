@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use super::{help, sample_home};
-use crate::support::{lab::Lab, requirements::present};
+use crate::support::{
+    lab::{Lab, POSTSEAL},
+    requirements::present,
+};
 
 #[test]
 fn every_verb_has_a_page_with_all_sections() {
@@ -64,6 +67,27 @@ fn the_pages_are_sound_for_man() {
     assert_eq!(said.text(), "", "warnings of groff");
     let names = lab.shell("lexgrog made/man/*").code(0);
     assert!(names.text().contains("\"postseal-key-generate - generate a key"), "{names:?}");
+}
+
+/// The last section of docs/manual/install.md, as it is printed.
+#[test]
+fn pages_and_completions_go_where_shells_and_man_look() {
+    let install = include_str!("../../../docs/manual/install.md");
+    let section = install.split("## Manual pages and completions").nth(1).expect("the section");
+    let typed: String =
+        section.lines().filter_map(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect();
+    let lab = Lab::new();
+    let folder = Path::new(POSTSEAL).parent().expect("a folder").display().to_string();
+    lab.shell(&format!("set -e; export HOME=$PWD PATH={folder}:$PATH\n{typed}")).code(0);
+    for place in [
+        "man/man1/postseal-sign.1",
+        "man/man5/postseal.toml.5",
+        "man/man8/postseal-serve.8",
+        "bash-completion/completions/postseal",
+    ] {
+        assert!(!lab.read(&format!(".local/share/{place}")).is_empty(), "{place}");
+    }
+    assert!(!lab.read(".zfunc/_postseal").is_empty() && !lab.read(".config/fish/completions/postseal.fish").is_empty());
 }
 
 #[test]
