@@ -30,7 +30,8 @@ pub(crate) fn secret(prompt: &str) -> Result<Option<Secret>> {
             Typed::Line(line) => Ok(Some(line).filter(|line| !line.expose().is_empty())),
             Typed::Interrupted => {
                 kill_process(getpid(), Signal::INT)?;
-                Err(io::Error::from(io::ErrorKind::Interrupted))
+                // Where the signal is ignored, as under nohup, what was typed is Ctrl-C all the same.
+                std::process::exit(128 + Signal::INT.as_raw())
             }
         }
     });

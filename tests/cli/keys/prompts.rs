@@ -5,10 +5,12 @@ use crate::support::{lab::Lab, requirements::present};
 
 /// Runs a command on a terminal, waits for each prompt and types the answer to it; prints what the terminal showed, and the exit code.
 const PERSON: &str = r#"
-import json, os, pty, sys
+import json, os, pty, signal, sys
 script, command = json.loads(sys.argv[1]), sys.argv[2:]
 pid, terminal = pty.fork()
 if pid == 0:
+    # As at a terminal, whatever the tests were started under.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvp(command[0], command)
 shown = b""
 def read():
@@ -78,12 +80,15 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     let line = "\"$0\" sign m.eml; echo \"code $?\"; stty -a | tr \" \" \"\\n\" | grep -x -e echo -e icanon -e isig";
     let Some(said) = typed(&lab, line, &[("to sign m.eml: ", "half\u{3}")]) else { return };
     // The shell ends by the signal too, unless it ignores it.
-    let line = format!("trap : INT; {line}");
-    let trapped = typed(&lab, &line, &[("to sign m.eml: ", "half\u{3}")]).expect("python is here");
+    let trapped =
+        typed(&lab, &format!("trap : INT; {line}"), &[("to sign m.eml: ", "half\u{3}")]).expect("python is here");
     assert!(
         trapped.contains("code 130") && trapped.contains("\necho\n") && trapped.contains("\nisig\n"),
         "{trapped}{said}"
     );
+    let ignored =
+        typed(&lab, &format!("trap \"\" INT; {line}"), &[("to sign m.eml: ", "half\u{3}")]).expect("python is here");
+    assert!(ignored.contains("code 130") && ignored.contains("\necho\n"), "{ignored}");
 }
 
 #[test]
