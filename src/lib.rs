@@ -76,7 +76,8 @@
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` | 213 |
 //! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name | 223 |
 //! | `ldap` | directories as a source of keys, with `discover` | 223 |
-//! | `cli` (default) | the program `postseal`, with all of the above | 332 |
+//! | `sandbox` | what a process gives up before it reads a stranger's message (Linux) | 160 |
+//! | `cli` (default) | the program `postseal`, with all of the above | 335 |
 //!
 //! The last column counts all crates that are compiled for the feature alone. Most of the first 151 are primitives (ciphers, digests, curves) and Unicode tables.
 //!
@@ -138,6 +139,8 @@ pub mod pki;
 pub mod policy;
 pub mod protocol;
 pub mod report;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 #[cfg(feature = "mailbox")]
 pub mod scan;
 #[cfg(all(feature = "pgp", feature = "service", feature = "smime", feature = "store"))]

@@ -19,6 +19,11 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
+    /// Whether the network is asked.
+    pub(crate) fn is_on(&self) -> bool {
+        self.revocation_fetch != RevocationFetch::Off
+    }
+
     /// Runs `work` with a session that fetches, if that is wanted. A place that has no statement is a warning.
     pub(crate) fn run<T>(&self, session: &Session, work: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
         let revocation_fetch = match self.revocation_fetch {

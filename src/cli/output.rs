@@ -1,7 +1,7 @@
 //! Output that is written whole or not at all.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -106,6 +106,19 @@ fn pour(spool: &mut SpooledTempFile, to: &mut dyn Write) -> io::Result<()> {
             return Ok(());
         }
         written?;
+    }
+}
+
+/// What is written to for an output: its folder, or the device and where a large stream is kept until its end.
+pub(crate) fn written_in(name: Option<&Path>) -> Vec<PathBuf> {
+    match name.filter(|name| name.as_os_str() != "-") {
+        None => vec![env::temp_dir()],
+        Some(name) if fs::metadata(name).is_ok_and(|found| !found.is_file()) => vec![name.to_owned(), env::temp_dir()],
+        Some(name) => {
+            let behind = named(name).unwrap_or_else(|_| name.to_owned());
+            let folder = behind.parent().filter(|folder| !folder.as_os_str().is_empty());
+            vec![folder.unwrap_or(Path::new(".")).to_owned()]
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use postseal::{
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
+    sandbox::Sandbox,
     service::{CapabilityStore, Environment, OpenSources, with_network, with_statuses},
     store::{self, Keystore},
 };
@@ -354,6 +355,34 @@ impl Session {
         }))
     }
 
+    /// What the keys of this run take of this machine, for a verb that gives up the rest. `None` where that is not known before: a program prints
+    /// the passphrase, or a part of the home is elsewhere.
+    pub(crate) fn sandbox(&self) -> Result<Option<Sandbox>> {
+        if self.common.passphrase_command.is_some() {
+            return Ok(None);
+        }
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let options = [&self.common.keys, &self.common.anchors, &self.common.crls].into_iter().flatten().cloned();
+        let mut files: Vec<PathBuf> = options.chain(self.common.passphrase_file.clone()).collect();
+        files.extend(set("POSTSEAL_PASSPHRASE_FILE"));
+        files.extend(self.common.passphrase_fd.map(|number| PathBuf::from(format!("/proc/self/fd/{number}"))));
+        files.extend(config::credentials_directory());
+        let mut sandbox = Sandbox::new();
+        for source in self.sources()? {
+            match source {
+                KeySource::File(file) => files.push(file),
+                KeySource::Home(home, _) if has_links(&home) => return Ok(None),
+                KeySource::Home(home, _) => {
+                    // A home that cannot be read is an error of the look-up to come.
+                    files.extend(self.home_at(&home).and_then(|home| home.master_file()).unwrap_or_default());
+                    sandbox = sandbox.writes(home);
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(files.into_iter().fold(sandbox, Sandbox::reads)))
+    }
+
     /// The limits for one file.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
@@ -470,6 +499,12 @@ impl Session {
         let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
         Ok(data.map(|data| data.join(Path::new("postseal"))))
     }
+}
+
+/// Whether a file of the folder is a symbolic link.
+fn has_links(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_type()).any(|kind| kind.is_ok_and(|kind| kind.is_symlink()))
 }
 
 /// A password for the message, asked for at the terminal when a message is encrypted to one.

@@ -243,6 +243,16 @@ impl Keystore {
         if is_own { Ok(()) } else { Folder::at(&self.folder).remove(master::OWN) }
     }
 
+    /// The file that the master key is read from, if it is read from one.
+    ///
+    /// # Errors
+    ///
+    /// Those of a look-up.
+    pub fn master_file(&self) -> Result<Option<PathBuf>> {
+        let master = self.look(None, |reader, _| reader.master())?;
+        Ok(master.and_then(|master| master::file(&master, self.places())))
+    }
+
     fn opened(&self, writer: Writer<'_>, cache: &mut Cache, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some(sealed) = writer.sealed(fingerprint)? else { return Ok(None) };
         self.data_key(writer, cache)?.open(fingerprint.as_str(), &sealed).map(Some)

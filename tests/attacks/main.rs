@@ -9,6 +9,7 @@ mod pgp;
 mod pki;
 mod published;
 mod readers;
+mod sandbox;
 mod sha1;
 mod smime;
 #[path = "../support/mod.rs"]

@@ -55,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
+    ("sandbox", &["base"]),
     // report: which Authentication-Results are believed.
     ("acme", &["base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
@@ -87,11 +88,14 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("cms"), &["protocol/smime"]),
     (Name::Crate("cryptoki"), &["store/pkcs11"]),
     (Name::Crate("des"), &["crypto"]),
+    (Name::Crate("landlock"), &["sandbox"]),
+    (Name::Crate("libc"), &["sandbox"]),
     (Name::Crate("md5"), &["crypto"]),
     (Name::Crate("postgres"), &["store/postgres"]),
     (Name::Crate("roff"), &["cli"]),
     (Name::Crate("rsa"), &["crypto"]),
     (Name::Crate("rusqlite"), &["store/sqlite", "discover/cache"]),
+    (Name::Crate("seccompiler"), &["sandbox"]),
     (Name::Crate("sequoia_openpgp"), &["protocol/pgp"]),
     (Name::Crate("sha1"), &["crypto"]),
     (Name::Crate("sha1_checked"), &["crypto"]),

@@ -12,12 +12,13 @@ use postseal::{
     },
     protocol::pem,
     report,
+    sandbox::Sandbox,
 };
 
 use crate::cli::{
     args::{Canon, Digest, Files, Form, Inspect},
     input,
-    output::{Output, Privacy},
+    output::{Output, Privacy, written_in},
     session::Session,
     show::{
         self,
@@ -25,8 +26,15 @@ use crate::cli::{
     },
 };
 
+/// Keeps the message and the place of the output, and gives up the rest.
+fn contain(files: &Files) -> Result<()> {
+    let sandbox = written_in(files.output.as_deref()).into_iter().fold(Sandbox::new(), Sandbox::writes);
+    files.input.iter().fold(sandbox, Sandbox::reads).enter().map(drop)
+}
+
 /// Prints the tree.
 pub(crate) fn inspect(what: &Inspect, session: &Session) -> Result<ExitCode> {
+    contain(&what.files)?;
     let _progress = reading(&what.files);
     let mut budget = session.budget();
     let message = input::message(what.files.input.as_deref(), &mut budget)?;
@@ -46,6 +54,7 @@ pub(crate) fn inspect(what: &Inspect, session: &Session) -> Result<ExitCode> {
 
 /// Writes the octets that a signature covers.
 pub(crate) fn canon(what: &Canon, session: &Session) -> Result<ExitCode> {
+    contain(&what.files)?;
     let _progress = reading(&what.files);
     let message = input::message(what.files.input.as_deref(), &mut session.budget())?;
     let mut output = create(&what.files)?;
@@ -57,6 +66,7 @@ pub(crate) fn canon(what: &Canon, session: &Session) -> Result<ExitCode> {
 /// Writes a digest as `sha256sum` does.
 pub(crate) fn digest(what: &Digest, session: &Session) -> Result<ExitCode> {
     let hash = Hash::parse(&what.algorithm)?;
+    contain(&what.files)?;
     let mut digester = hash.digester();
     let _progress = reading(&what.files);
     let name = what.files.input.as_deref();

@@ -10,6 +10,7 @@ use postseal::{
     engine::{Opening, Within, page},
     mail::Message,
     report::{self, Report},
+    sandbox::Sandbox,
     verdict::Standing,
 };
 
@@ -17,7 +18,7 @@ use self::html::Page;
 use super::{key, many, pieces::wholes};
 use crate::cli::{
     args::{Decrypt, ManyFiles, Require, Verify},
-    output::{Output, Privacy},
+    output::{Output, Privacy, written_in},
     prompt,
     session::Session,
     show::{self, progress},
@@ -33,6 +34,7 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
         Require::Authentic => Standing::Authentic,
         Require::Signed => Standing::Signed,
     };
+    contain(what, session)?;
     let mut page = what.html.as_deref().map(|name| Page::create(name, &what.input)).transpose()?;
     let is_shown = match &page {
         Some(page) if page.is_on_standard_output() && what.json => {
@@ -96,6 +98,14 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
         None if reached => ExitCode::SUCCESS,
         None => ExitCode::from(1),
     })
+}
+
+/// Gives up what a verdict does not need, before a message is read. Where the network is asked, that is not known.
+fn contain(what: &Verify, session: &Session) -> Result<()> {
+    let Some(sandbox) = session.sandbox()?.filter(|_| !what.fetching.is_on()) else { return Ok(()) };
+    let pages = what.html.iter().flat_map(|page| written_in(Some(page)));
+    let sandbox = pages.fold(sandbox, Sandbox::writes);
+    what.input.iter().fold(sandbox, Sandbox::reads).enter().map(drop)
 }
 
 /// Writes the decrypted message; the verdict goes to standard error.

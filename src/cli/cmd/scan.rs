@@ -5,7 +5,7 @@ mod html;
 mod options;
 mod tables;
 
-use std::{process::ExitCode, thread};
+use std::{path::PathBuf, process::ExitCode, thread};
 
 use postseal::{
     base::{Error, Result},
@@ -25,19 +25,21 @@ use postseal::{
         smime::export::{self, Form},
     },
     report::{authserv::Believed, printable},
+    sandbox::Sandbox,
     scan::{self, Conversion, Converted, Harvest, Judged, Outline, StateFile, Summary},
 };
 
 pub(crate) use self::options::Scan;
 use self::{change::Changes, html::Page};
 use crate::cli::{
-    output::{Output, Privacy},
+    output::{Output, Privacy, written_in},
     session::Session,
     show::{self, progress},
 };
 
 /// Judges every message of the mailboxes, and converts them on request.
 pub(crate) fn run(what: &Scan, session: &Session) -> Result<ExitCode> {
+    contain(what, session)?;
     let _progress = progress::begin("searching mailboxes");
     let (found, servers) = mailboxes(what)?;
     if what.undo {
@@ -84,6 +86,21 @@ pub(crate) fn run(what: &Scan, session: &Session) -> Result<ExitCode> {
     }
     let code = scan.finish(&found, session)?;
     Ok(code)
+}
+
+/// Keeps the mailboxes, the keys and what is written, and gives up the rest before a message is read. Where a server is asked, that is not known.
+fn contain(what: &Scan, session: &Session) -> Result<()> {
+    let Some(mut sandbox) = session.sandbox()? else { return Ok(()) };
+    for path in &what.paths {
+        let location = path.to_str().map_or_else(|| Ok(Location::Path(path.clone())), Location::parse)?;
+        let (Location::Path(path) | Location::Maildir(path) | Location::Mbox(path)) = location else { return Ok(()) };
+        let is_changed = what.in_place.is_some() || what.undo;
+        sandbox = if is_changed { sandbox.writes(path) } else { sandbox.reads(path) };
+    }
+    let files = [&what.html, &what.state, &what.save_keys].into_iter().flatten();
+    let files = files.flat_map(|file| written_in(Some(file)));
+    let copies = what.annotate.iter().chain(&what.decrypt).cloned().chain(what.encrypt_to.get(1).map(PathBuf::from));
+    files.chain(copies).fold(sandbox, Sandbox::writes).enter().map(drop)
 }
 
 /// The mailboxes on this machine, and those on servers.
