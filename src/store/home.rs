@@ -114,7 +114,7 @@ impl Home {
     /// Refuses rows that were moved while this process had them open.
     fn check(&self) -> Result<()> {
         if self.guard == Guard::Moved && elsewhere::is_elsewhere(&self.place) {
-            let reason = format!("{}: its keys were moved to a database", self.place.display());
+            let reason = format!("{}: its keys were moved to PostgreSQL", self.place.display());
             return Err(Error::new(Kind::TryAgain, reason).with_hint("start this program again, or reload the service"));
         }
         Ok(())

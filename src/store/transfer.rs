@@ -213,10 +213,8 @@ impl Contents {
         for index in Index::ALL {
             let links = view.all_links(index)?;
             let held: Vec<Entry> = links.into_iter().map(|link| link.entry).filter(is_real).collect();
-            let named: BTreeSet<String> = held
-                .iter()
-                .map(|entry| format!("{} {:?}", entry.sought, fingerprints.get(&entry.number)))
-                .collect();
+            let named: BTreeSet<String> =
+                held.iter().map(|entry| format!("{} {:?}", entry.sought, fingerprints.get(&entry.number))).collect();
             let parts: Vec<&[u8]> = named.iter().map(String::as_bytes).collect();
             rows.insert(format!("index {}", index.name()), digest_of(&parts));
             if !Reader::new(view).is_built_from(index, held)? {

@@ -144,7 +144,9 @@ fn begun(pool: &Pool) -> Result<(Lease<'_>, i64)> {
     let [change, version, least] = numbers[..] else {
         return Err(Error::damaged(lease.place(), "the version of the tables cannot be read"));
     };
-    schema::Tables::of_numbers(version, least).check(lease.place(), schema::known()).inspect_err(|_| lease.send("ROLLBACK"))?;
+    schema::Tables::of_numbers(version, least)
+        .check(lease.place(), schema::known())
+        .inspect_err(|_| lease.send("ROLLBACK"))?;
     Ok((lease, change))
 }
 

@@ -109,12 +109,7 @@ impl Postgres {
     }
 
     /// Runs `work` as one change.
-    fn change(
-        &self,
-        wait: LockWait,
-        missing: Missing,
-        work: &mut dyn FnMut(&Rows<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn change(&self, wait: LockWait, missing: Missing, work: &mut dyn FnMut(&Rows<'_>) -> Result<()>) -> Result<()> {
         let lease = self.locked(wait)?;
         let done = self.changed(&lease, missing, work);
         match done {

@@ -32,7 +32,8 @@ impl<'a> Rows<'a> {
 
     /// The certificate with this number.
     pub(super) fn row(&self, number: i64) -> Result<Option<CertificateRow>> {
-        let sql = "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+        let sql =
+            "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
             FROM postseal.certificate WHERE number = $1";
         self.one(sql, &[&number], certificate)
     }
@@ -79,7 +80,8 @@ impl View for Rows<'_> {
     }
 
     fn certificates(&self, protocol: ProtocolName, known: &Records) -> Result<Vec<Found>> {
-        let sql = "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+        let sql =
+            "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
             FROM postseal.certificate WHERE protocol = $1";
         self.all(sql, &[&protocol.name()], |row| certificate(row).map(|row| found(row, known)))
     }
@@ -106,9 +108,7 @@ impl View for Rows<'_> {
 
     fn capability(&self, number: i64) -> Result<Option<CapabilityRow>> {
         let sql = "SELECT list, said, heard FROM postseal.capability WHERE certificate = $1";
-        self.one(sql, &[&number], |row| {
-            Ok(CapabilityRow { list: row.get(0)?, said: row.get(1)?, heard: row.get(2)? })
-        })
+        self.one(sql, &[&number], |row| Ok(CapabilityRow { list: row.get(0)?, said: row.get(1)?, heard: row.get(2)? }))
     }
 
     fn bindings(&self, fingerprint: &str) -> Result<Vec<BindingRow>> {
@@ -127,18 +127,23 @@ impl View for Rows<'_> {
     fn links(&self, index: Index, from: &str, to: &str) -> Result<Vec<Link>> {
         // The rows with the greatest key before the range, and the range.
         let sql = match index {
-            Index::Address => "SELECT sought, certificate, next FROM postseal.address
+            Index::Address => {
+                "SELECT sought, certificate, next FROM postseal.address
                 WHERE sought >= (SELECT max(sought) FROM postseal.address WHERE sought < $1) AND sought < $2
-                ORDER BY sought, certificate",
-            Index::Handle => "SELECT sought, certificate, next FROM postseal.handle
+                ORDER BY sought, certificate"
+            }
+            Index::Handle => {
+                "SELECT sought, certificate, next FROM postseal.handle
                 WHERE sought >= (SELECT max(sought) FROM postseal.handle WHERE sought < $1) AND sought < $2
-                ORDER BY sought, certificate",
+                ORDER BY sought, certificate"
+            }
         };
         self.all(sql, &[&from, &to], link)
     }
 
     fn all_links(&self, index: Index) -> Result<Vec<Link>> {
-        let sql = format!("SELECT sought, certificate, next FROM postseal.{} ORDER BY sought, certificate", index.name());
+        let sql =
+            format!("SELECT sought, certificate, next FROM postseal.{} ORDER BY sought, certificate", index.name());
         self.all(&sql, &[], link)
     }
 
@@ -303,7 +308,8 @@ impl Tx for Rows<'_> {
     }
 
     fn put_total(&self, name: &str, value: &[u8]) -> Result<()> {
-        let sql = "INSERT INTO postseal.total (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
+        let sql =
+            "INSERT INTO postseal.total (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
         self.execute(sql, &[&name, &value])
     }
 

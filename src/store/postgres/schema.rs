@@ -39,7 +39,8 @@ impl Tables {
             return Ok(None);
         }
         let rows = connection.rows("SELECT version, least FROM postseal.version", &[])?;
-        let row = rows.first().ok_or_else(|| Error::damaged(connection.place(), "the version of the tables is gone"))?;
+        let row =
+            rows.first().ok_or_else(|| Error::damaged(connection.place(), "the version of the tables is gone"))?;
         let number = |at: usize| row.try_get(at).map_err(|error| connection.unreadable(&error));
         Ok(Some(Tables { version: number(0)?, least: number(1)? }))
     }

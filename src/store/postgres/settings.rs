@@ -69,9 +69,8 @@ impl Server {
         let name = name(&config);
         let tls = own.security(&mut config, &name)?;
         if let Some(file) = &own.password_file {
-            let text = fs::read_to_string(file).map_err(|error| {
-                Error::new(Kind::Config, Error::io(file.display(), &error).to_string())
-            })?;
+            let text = fs::read_to_string(file)
+                .map_err(|error| Error::new(Kind::Config, Error::io(file.display(), &error).to_string()))?;
             config.password(text.lines().next().unwrap_or_default());
         }
         let timeout = own.timeout.unwrap_or(TIMEOUT);

@@ -100,7 +100,9 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { self.connector.connect(self.name, stream).await.map(|stream| Encrypted(Box::new(stream))) })
+        Box::pin(
+            async move { self.connector.connect(self.name, stream).await.map(|stream| Encrypted(Box::new(stream))) },
+        )
     }
 }
 

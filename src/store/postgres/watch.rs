@@ -110,7 +110,11 @@ async fn ask(watch: &Weak<Watch>, client: &Client) -> Option<()> {
         let row = timeout(MAX_AGE, client.query_one(&statement, &[])).await.ok()?.ok()?;
         let change = row.try_get(0).ok()?;
         let watch = watch.upgrade()?;
-        if std::mem::take(&mut is_first) { watch.begin(change, asked) } else { watch.confirm(change, asked) }
+        if std::mem::take(&mut is_first) {
+            watch.begin(change, asked)
+        } else {
+            watch.confirm(change, asked)
+        }
         drop(watch);
         sleep(PERIOD).await;
     }
