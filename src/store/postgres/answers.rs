@@ -1,4 +1,4 @@
-//! What was read, as it is at one change.
+//! What was read, as it is in one version.
 
 use std::{
     any::Any,
@@ -20,34 +20,31 @@ pub(super) enum Question {
     Total(String),
 }
 
-/// Answers to questions, all of the same change.
+/// Answers to questions, all of the same version.
 #[derive(Debug, Default)]
 pub(super) struct Answers(Mutex<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
-    change: i64,
+    version: i64,
     octets: usize,
     answers: HashMap<Question, Arc<dyn Any + Send + Sync>>,
 }
 
 impl Answers {
-    /// The answer as of `change`, if it is known.
-    pub(super) fn get<T: Send + Sync + 'static>(&self, change: i64, question: &Question) -> Option<Arc<T>> {
+    /// The answer as of `version`, if it is known.
+    pub(super) fn get<T: Send + Sync + 'static>(&self, version: i64, question: &Question) -> Option<Arc<T>> {
         let held = self.held();
-        let found = held.answers.get(question).filter(|_| held.change == change)?;
+        let found = held.answers.get(question).filter(|_| held.version == version)?;
         Arc::clone(found).downcast().ok()
     }
 
-    /// Keeps an answer as of `change`.
-    pub(super) fn put<T: Size + Send + Sync + 'static>(&self, change: i64, question: Question, answer: Arc<T>) {
+    /// Keeps an answer as of `version`.
+    pub(super) fn put<T: Size + Send + Sync + 'static>(&self, version: i64, question: Question, answer: Arc<T>) {
         let mut held = self.held();
-        if change < held.change {
-            return;
-        }
         let octets = answer.octets() + EACH;
-        if change > held.change || held.octets + octets > MAX_OCTETS {
-            *held = Held { change, ..Held::default() };
+        if version != held.version || held.octets + octets > MAX_OCTETS {
+            *held = Held { version, ..Held::default() };
         }
         held.octets += octets;
         held.answers.insert(question, answer);

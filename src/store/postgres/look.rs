@@ -25,8 +25,8 @@ pub(super) struct Look<'a> {
     nodes: &'a Nodes,
     /// Within a transaction.
     lease: OnceCell<Lease<'a>>,
-    /// The change whose rows are read; `None` until that is known.
-    change: Cell<Option<i64>>,
+    /// The version whose rows are read; `None` until that is known.
+    version: Cell<Option<i64>>,
     has_answered: Cell<bool>,
     end: Cell<End>,
 }
@@ -53,11 +53,11 @@ pub(super) enum Trust {
 
 impl<'a> Look<'a> {
     pub(super) fn new(nodes: &'a Nodes, trust: Trust) -> Look<'a> {
-        let change = if trust == Trust::Heard { nodes.watch.change() } else { None };
+        let version = if trust == Trust::Heard { nodes.watch.version() } else { None };
         Look {
             nodes,
             lease: OnceCell::new(),
-            change: Cell::new(change),
+            version: Cell::new(version),
             has_answered: Cell::new(false),
             end: Cell::new(End::Steady),
         }
@@ -88,25 +88,26 @@ impl<'a> Look<'a> {
 
     /// A transaction of the change that is looked at: on a replica that has it already, or on the primary.
     fn begin(&self) -> Result<Lease<'a>> {
-        if let Some(change) = self.change.get()
+        if let Some(version) = self.version.get()
             && let Some(replica) = self.nodes.replica()
             // One that is down or behind is no reason to fail.
             && let Ok((lease, there)) = begun(replica)
         {
-            if there == change {
+            if self.nodes.watch.version_of(there) == version {
                 return Ok(lease);
             }
             lease.send("COMMIT");
         }
         let (lease, there) = begun(&self.nodes.primary).inspect_err(|_| self.end.set(End::Lost))?;
         self.nodes.watch.saw(there);
-        if self.change.get() != Some(there) {
+        let there = self.nodes.watch.version_of(there);
+        if self.version.get() != Some(there) {
             if self.has_answered.get() {
                 self.end.set(End::Moved);
                 lease.send("COMMIT");
                 return Err(Error::new(Kind::TryAgain, format!("{}: changed meanwhile", self.nodes.name())));
             }
-            self.change.set(Some(there));
+            self.version.set(Some(there));
         }
         Ok(lease)
     }
@@ -116,15 +117,15 @@ impl<'a> Look<'a> {
     where
         T: Size + Send + Sync + 'static,
     {
-        let known = |change: i64| self.nodes.answers.get(change, &question);
-        if let Some(found) = self.change.get().and_then(known) {
+        let known = |version: i64| self.nodes.answers.get(version, &question);
+        if let Some(found) = self.version.get().and_then(known) {
             self.has_answered.set(true);
             return Ok(found);
         }
         let rows = self.rows()?;
         let answer = Arc::new(ask(&rows)?);
-        if let Some(change) = self.change.get() {
-            self.nodes.answers.put(change, question, Arc::clone(&answer));
+        if let Some(version) = self.version.get() {
+            self.nodes.answers.put(version, question, Arc::clone(&answer));
         }
         Ok(answer)
     }
@@ -156,12 +157,12 @@ impl View for Look<'_> {
     }
 
     fn version(&self) -> Result<i64> {
-        if let Some(change) = self.change.get() {
+        if let Some(version) = self.version.get() {
             self.has_answered.set(true);
-            return Ok(change);
+            return Ok(version);
         }
         let rows = self.rows()?;
-        self.change.get().map_or_else(|| rows.version(), Ok)
+        self.version.get().map_or_else(|| rows.version(), Ok)
     }
 
     fn certificate(&self, number: i64, known: &Records) -> Result<Option<Found>> {

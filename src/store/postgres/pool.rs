@@ -89,7 +89,8 @@ impl Pool {
     }
 
     fn failed(&self, state: &mut State, error: Error) {
-        let pause = state.failure.as_ref().map_or(PAUSE, |last| (last.pause * 2).min(MAX_PAUSE));
+        let (first, most) = self.server.pauses;
+        let pause = state.failure.as_ref().map_or(first, |last| (last.pause * 2).min(most));
         state.failure = Some(Failure { error, until: Instant::now() + pause, pause });
         self.freed.notify_all();
     }
@@ -144,7 +145,3 @@ impl Drop for Lease<'_> {
         self.pool.freed.notify_one();
     }
 }
-
-/// How long a server that could not be reached is left alone, at first and at most.
-const PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(2);

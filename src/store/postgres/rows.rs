@@ -303,7 +303,7 @@ impl Tx for Rows<'_> {
 
     fn put_master(&self, row: &MasterRow) -> Result<()> {
         let sql = "INSERT INTO postseal.master (kind, name, salt, wrapped) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (only) DO UPDATE SET kind = $1, name = $2, salt = $3, wrapped = $4";
+            ON CONFLICT (single) DO UPDATE SET kind = $1, name = $2, salt = $3, wrapped = $4";
         self.execute(sql, &[&row.kind, &row.name, &row.salt, &row.wrapped])
     }
 

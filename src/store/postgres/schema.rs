@@ -95,7 +95,7 @@ CREATE SCHEMA IF NOT EXISTS postseal;
 
 -- Which programs can use the tables.
 CREATE TABLE postseal.version (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single      boolean PRIMARY KEY DEFAULT true CHECK (single),
     version     integer NOT NULL,
     least       integer NOT NULL
 );
@@ -103,7 +103,7 @@ INSERT INTO postseal.version (version, least) VALUES (0, 0);
 
 -- The number of the last change. What was read before is valid as long as it stays.
 CREATE TABLE postseal.change (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single      boolean PRIMARY KEY DEFAULT true CHECK (single),
     number      bigint NOT NULL
 );
 INSERT INTO postseal.change (number) VALUES (1);
@@ -171,7 +171,7 @@ CREATE TABLE postseal.statement (
 
 -- The data key, sealed under the master key, which is not in the database.
 CREATE TABLE postseal.master (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single      boolean PRIMARY KEY DEFAULT true CHECK (single),
     kind        text NOT NULL,
     name        text NOT NULL,
     salt        bytea NOT NULL,

@@ -27,6 +27,8 @@ pub(super) struct Server {
     pub(super) connections: usize,
     /// How long a statement, or making a connection, may take.
     pub(super) timeout: Duration,
+    /// How long it is left alone when it could not be reached, at first and at most.
+    pub(super) pauses: (Duration, Duration),
 }
 
 /// What a server is used for.
@@ -88,7 +90,12 @@ impl Server {
         if part == Part::Primary && config.get_hosts().len() > 1 {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        Ok(Server { config, tls, name, connections: own.connections.unwrap_or(CONNECTIONS), timeout })
+        let pauses = match part {
+            Part::Primary => (Duration::from_millis(100), Duration::from_secs(2)),
+            // The primary answers meanwhile.
+            Part::Replica => (Duration::from_secs(5), Duration::from_secs(60)),
+        };
+        Ok(Server { config, tls, name, connections: own.connections.unwrap_or(CONNECTIONS), timeout, pauses })
     }
 }
 

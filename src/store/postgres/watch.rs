@@ -30,19 +30,26 @@ struct Last {
     change: i64,
     /// When the primary was asked for `change` and gave it; `None` while it is not connected.
     asked: Option<Instant>,
+    /// How often the connection was lost: what was read before is not used again, since a database that was restored counts on from an older number.
+    losses: i64,
 }
 
 impl Watch {
-    /// The number of the last change; `None` when that is not known of this very moment, give or take [`MAX_AGE`].
-    pub(super) fn change(&self) -> Option<i64> {
+    /// The version of the last change; `None` when that is not known of this very moment, give or take [`MAX_AGE`].
+    pub(super) fn version(&self) -> Option<i64> {
         let last = self.last();
-        last.asked.filter(|asked| asked.elapsed() < MAX_AGE).map(|_| last.change)
+        last.asked.filter(|asked| asked.elapsed() < MAX_AGE).map(|_| last.version(last.change))
     }
 
-    /// A transaction that began now saw this number on the primary.
+    /// A transaction that began now saw this change on the primary.
     pub(super) fn saw(&self, change: i64) {
         let mut last = self.last();
         last.change = last.change.max(change);
+    }
+
+    /// The version of a change that was read now.
+    pub(super) fn version_of(&self, change: i64) -> i64 {
+        self.last().version(change)
     }
 
     /// Starts to listen, once.
@@ -61,15 +68,24 @@ impl Watch {
 
     /// The connection is new: the database may be another one, restored from a backup.
     fn begin(&self, change: i64, asked: Instant) {
-        *self.last() = Last { change, asked: Some(asked) };
+        let mut last = self.last();
+        (last.change, last.asked) = (change, Some(asked));
     }
 
     fn lost(&self) {
-        self.last().asked = None;
+        let mut last = self.last();
+        last.asked = None;
+        last.losses += 1;
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Last {
+    fn version(&self, change: i64) -> i64 {
+        (self.losses << CHANGE_BITS) ^ change
     }
 }
 
@@ -145,6 +161,8 @@ where
     }
 }
 
+/// For the number of a change: a thousand a second for thirty years.
+const CHANGE_BITS: u32 = 40;
 /// What a writer says, with the number of the change.
 pub(super) const CHANNEL: &str = "postseal_change";
 const LISTEN: &str = "LISTEN postseal_change";

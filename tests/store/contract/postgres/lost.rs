@@ -129,7 +129,7 @@ fn a_server_that_is_started_again_under_load_loses_nothing() {
         writer.join().unwrap()
     });
     let counts = [&looked, &failed, &written].map(|count| count.load(Ordering::Relaxed));
-    assert!(counts.iter().all(|count| *count > 10), "look-ups, failures, changes: {counts:?}");
+    assert!(counts.iter().all(|count| *count > 3), "look-ups, failures, changes: {counts:?}");
     println!("look-ups, failures, changes: {counts:?}");
     let keys = machine.open();
     assert_eq!(keys.check(Repair::No).unwrap(), []);
@@ -170,7 +170,7 @@ fn a_writer_that_is_killed_leaves_a_whole_change_or_nothing() {
     let mut outcomes = [0, 0];
     for turn in 0..count {
         let mut child = import();
-        std::thread::sleep(whole * (turn % 8 + 1) / 8);
+        std::thread::sleep(whole * (turn % 8) / 10);
         let _ = child.kill();
         child.wait().unwrap();
         // The server may still be about to notice.

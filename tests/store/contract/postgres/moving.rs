@@ -14,7 +14,6 @@ fn keys_move_to_a_database_and_back() {
     fill(&home(&place, &[]));
     let old = home(&place, &[PASSPHRASE]);
     old.keep_statement(b"a list", &Memory::new(), now()).unwrap();
-    old.bind(PEOPLE[1].described.record.fingerprint(), &Binding::Anchor, Origin::Trusted, now()).unwrap();
     let listed = || {
         let (code, out, said) = run(&place, &["key", "list", "--json"]);
         assert_eq!(code, 0, "{said}");

@@ -31,6 +31,11 @@ fn generated(count: usize) -> String {
 fn a_look_up_among_many() {
     assert!(is_present());
     let count = std::env::var("POSTSEAL_ROWS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    if let Ok(url) = std::env::var("POSTSEAL_URL") {
+        // Rows that are there from another run.
+        let machine = Machine::new(&[&url]);
+        return median("PostgreSQL", || machine.open(), count);
+    }
     let server = Server::with("shared_buffers = '256MB'\nmax_wal_size = '4GB'\nautovacuum = off");
     let url = server.database("many");
     let machine = Machine::new(&[&format!("{url}&timeout=600")]);
