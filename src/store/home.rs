@@ -63,7 +63,7 @@ pub(super) fn in_folder(place: &Path, guard: Guard) -> Box<dyn Backend> {
 pub(super) enum Guard {
     /// That they were moved to a database: what is written here would be lost.
     Moved,
-    /// Nothing: they are being moved here.
+    /// Nothing: they are being moved here, into a home that has none.
     Nothing,
 }
 
@@ -93,6 +93,7 @@ impl Home {
             let place = folder.path().join(DATABASE);
             *database = Database::open(&place)?;
             if database.is_none()
+                && self.guard == Guard::Moved
                 && let Some(error) = self.remains(&place)
             {
                 // Another process may have made it since.

@@ -83,7 +83,7 @@ pub fn transfer(place: &Path, to: &Destination) -> Result<Transferred> {
 ///
 /// `CannotCreate` when the home has rows of its own; `Config` for a URL that cannot be used; those of the database.
 pub fn connect(place: &Path, urls: &[String]) -> Result<()> {
-    if elsewhere::urls(place)?.is_none() && home::in_folder(place, Guard::Moved).exists()? {
+    if elsewhere::urls(place)?.is_none() && home::in_folder(place, Guard::Nothing).exists()? {
         let reason = format!("{}: there are keys in it", place.display());
         return Err(Error::new(Kind::CannotCreate, reason).with_hint("postseal store migrate moves them"));
     }

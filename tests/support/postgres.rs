@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -33,6 +34,24 @@ impl Server {
     /// Makes and starts one.
     pub(crate) fn start() -> Server {
         Server::with("")
+    }
+
+    /// The one of all tests of this process that neither stop nor configure theirs. It ends after the process.
+    pub(crate) fn shared() -> &'static Server {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let server = Server::start();
+            // The input of this shell ends when the process does, however that ends.
+            let number = server.server.as_ref().expect("it runs").id();
+            let script = format!(
+                "cat; kill -QUIT {number}; while kill -0 {number}; do sleep 0.1; done; rm -r {}",
+                server.folder.path().display()
+            );
+            let mut shell = Command::new("setsid");
+            shell.args(["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            std::mem::forget(shell.spawn().expect("a shell"));
+            server
+        })
     }
 
     /// Makes and starts one, with these lines of configuration.

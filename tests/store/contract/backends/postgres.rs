@@ -48,6 +48,5 @@ fn postgresql_keeps_the_contract() {
     if !present() {
         return;
     }
-    let server = Server::start();
-    CASES.iter().for_each(|case| case(&Database::new(&server)));
+    CASES.iter().for_each(|case| case(&Database::new(Server::shared())));
 }

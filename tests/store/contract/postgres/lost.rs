@@ -144,7 +144,7 @@ fn a_writer_that_is_killed_leaves_a_whole_change_or_nothing() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let machine = Machine::new(&[&server.database("killed")]);
     let all: Vec<u8> = PEOPLE.iter().flat_map(|one| one.described.secret.as_ref().unwrap().expose().to_vec()).collect();
     let file = machine.home().join("all.pgp");

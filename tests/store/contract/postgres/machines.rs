@@ -9,7 +9,7 @@ fn what_one_machine_revokes_another_refuses_within_a_second() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let url = server.database("two");
     let one = Machine::new(&[&url]);
     fill(&one.open());
@@ -55,7 +55,7 @@ fn each_role_can_do_what_it_is_for() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let url = server.database("roles");
     let owner = Machine::new(&[&url]);
     fill(&owner.open());
@@ -104,31 +104,31 @@ fn a_server_that_is_not_the_one_is_refused() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let url = server.database("tls");
     store::upgrade(&url).unwrap();
     server.psql("tls", store::roles()).unwrap();
-    let user = format!("CREATE USER mx1 PASSWORD '{}' IN ROLE postseal_service", crate::support::postgres::PASSWORD);
+    let user = format!("CREATE USER mx9 PASSWORD '{}' IN ROLE postseal_service", crate::support::postgres::PASSWORD);
     server.psql("tls", &user).unwrap();
     let said = |url: &str| {
         let error = Machine { folder: private() }.connect(&[url]).unwrap_err();
         assert!(!error.to_string().contains(crate::support::postgres::PASSWORD), "{error}");
         (error.kind(), error.to_string())
     };
-    let good = server.over_tls("localhost", "mx1", "tls", "ca.pem");
+    let good = server.over_tls("localhost", "mx9", "tls", "ca.pem");
     let machine = Machine::new(&[&good]);
     assert_eq!(look(&machine.open()), Ok(0));
     let open = machine.open();
-    let sql = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'mx1'";
+    let sql = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'mx9'";
     assert_eq!(server.psql("tls", sql).unwrap(), "t");
     drop(open);
 
     // Another authority; this machine's own ones; another name.
-    let (kind, reason) = said(&server.over_tls("localhost", "mx1", "tls", "other.pem"));
+    let (kind, reason) = said(&server.over_tls("localhost", "mx9", "tls", "other.pem"));
     assert!(kind == Kind::TryAgain && reason.contains("invalid peer certificate"), "{reason}");
     let (kind, reason) = said(good.split_once('?').unwrap().0);
     assert!(kind == Kind::TryAgain && reason.contains("invalid peer certificate"), "{reason}");
-    let named = server.over_tls("db.example.org", "mx1", "tls", "ca.pem");
+    let named = server.over_tls("db.example.org", "mx9", "tls", "ca.pem");
     let (kind, reason) = said(&format!("{named}&hostaddr=127.0.0.1"));
     assert!(kind == Kind::TryAgain && reason.contains("invalid peer certificate"), "{reason}");
     // The server would take it in clear, and so might one in the middle: only the URL can allow it.
@@ -140,7 +140,7 @@ fn a_server_that_is_not_the_one_is_refused() {
     let wrong = good.replace(crate::support::postgres::PASSWORD, "wrong");
     let (kind, reason) = said(&wrong);
     assert!(
-        kind == Kind::Inaccessible && reason.ends_with("password authentication failed for user \"mx1\""),
+        kind == Kind::Inaccessible && reason.ends_with("password authentication failed for user \"mx9\""),
         "{reason}"
     );
     let file = machine.home().join("password");

@@ -7,7 +7,7 @@ fn keys_move_to_a_database_and_back() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let url = server.database("moved");
     let folder = private();
     let place = folder.path().join("home");
@@ -72,7 +72,7 @@ fn a_copy_of_the_database_has_no_usable_secret_key() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let url = server.database("dumped");
     let machine = Machine::new(&[&url]);
     fill(&machine.open());

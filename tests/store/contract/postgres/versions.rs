@@ -7,7 +7,7 @@ fn tables_of_another_version_are_used_or_refused_and_never_misread() {
     if !is_present() {
         return;
     }
-    let server = Server::start();
+    let server = Server::shared();
     let url = server.database("versions");
     let machine = Machine::new(&[&url]);
     let keys = machine.open();
