@@ -72,12 +72,13 @@
 //! | `pgp` | OpenPGP | 220 |
 //! | `pem,pgp,smime` | all mail | 222 |
 //! | `store` | the key store on disk (SQLite) | 163 |
+//! | `postgres` | the rows of a key store in PostgreSQL, with `store` | 204 |
 //! | `mailbox` | mailboxes: Maildir, mbox, folders, IMAP, POP3 | 171 |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` | 213 |
 //! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name | 223 |
 //! | `ldap` | directories as a source of keys, with `discover` | 223 |
 //! | `sandbox` | what a process gives up before it reads a stranger's message (Linux) | 160 |
-//! | `cli` (default) | the program `postseal`, with all of the above | 335 |
+//! | `cli` (default) | the program `postseal`, with all of the above | 348 |
 //!
 //! The last column counts all crates that are compiled for the feature alone. Most of the first 151 are primitives (ciphers, digests, curves) and Unicode tables.
 //!

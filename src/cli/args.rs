@@ -176,6 +176,9 @@ pub(crate) enum Verb {
     Backup(Later<super::cmd::backup::Backup>),
     /// Make a home of a backup
     Restore(Later<super::cmd::backup::Restore>),
+    /// Keep the keys in a database of PostgreSQL, for several machines
+    #[command(subcommand)]
+    Store(super::cmd::store::Store),
     /// Import the keys of gpg, gpgsm, or a folder of openssl files
     Import(Later<super::cmd::import::Import>),
     /// Check certificates and their paths

@@ -67,6 +67,7 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Key(Later(key)) => cmd::key::run(&key, session),
         Verb::Backup(Later(backup)) => cmd::backup::backup(&backup, session),
         Verb::Restore(Later(restore)) => cmd::backup::restore(&restore, session),
+        Verb::Store(what) => cmd::store::run(&what, session),
         Verb::Import(Later(import)) => cmd::import::run(&import, session),
         Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),
         Verb::Fetch(Later(fetch)) => cmd::fetch::run(&fetch, session),

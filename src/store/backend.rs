@@ -284,7 +284,7 @@ pub struct MasterRow {
 }
 
 /// What certificates are looked up by: two ordered lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Index {
     /// Addresses that a certificate claims or is trusted for, in lower case (ASCII), and `anchor`.
     Address,

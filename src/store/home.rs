@@ -3,6 +3,7 @@
 //! ```text
 //! HOME/postseal.db                   certificates, secret keys, bindings, CRLs and OCSP responses (store/sqlite),
 //!                                    and what their owners said that they can read
+//! HOME/store                         instead of it: the URL of a database of PostgreSQL with all that (store/elsewhere.rs)
 //! HOME/master.key                    opens the secret keys, unless `key master` has moved it (store/master.rs)
 //! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armored: of use when all else is lost
 //! ```
@@ -19,9 +20,10 @@ use std::{
 
 use super::{
     backend::{Backend, Tx, View},
+    elsewhere,
     files::{Folder, REVOCATIONS},
     keystore::Keystore,
-    master,
+    master, postgres,
     sqlite::{Database, SHORT_TIMEOUT, is_left_beside},
 };
 use crate::{
@@ -30,15 +32,39 @@ use crate::{
 };
 
 impl Keystore {
-    /// Opens the home at `place`. A home that does not exist is empty; the first write creates it.
+    /// Opens the home at `place`. A home that does not exist is empty; the first write creates it. Its rows are in a database of PostgreSQL when the
+    /// file `store` in it names one.
     ///
     /// # Errors
     ///
-    /// `Inaccessible` when other users can access or own it, with the command that repairs that; `Damaged` when its database is gone.
+    /// `Inaccessible` when other users can access or own it, with the command that repairs that; `Damaged` when its database is gone; `TryAgain` when
+    /// the server of its database cannot be reached.
     pub fn open_home(place: &Path, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<Keystore> {
-        let home = Home { place: place.to_owned(), database: Mutex::default(), was_there: AtomicBool::new(false) };
-        Keystore::new(Box::new(home), place, passphrases, limits)
+        Keystore::new(backend(place)?, place, passphrases, limits)
     }
+}
+
+/// The rows of the home at `place`, wherever they are.
+pub(super) fn backend(place: &Path) -> Result<Box<dyn Backend>> {
+    match elsewhere::urls(place)? {
+        Some(urls) => postgres::open(&urls),
+        None => Ok(in_folder(place, Guard::Moved)),
+    }
+}
+
+/// The rows in the home at `place`.
+pub(super) fn in_folder(place: &Path, guard: Guard) -> Box<dyn Backend> {
+    let (database, was_there) = (Mutex::default(), AtomicBool::new(false));
+    Box::new(Home { place: place.to_owned(), database, was_there, guard })
+}
+
+/// What makes the rows in a folder unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// That they were moved to a database: what is written here would be lost.
+    Moved,
+    /// Nothing: they are being moved here, into a home that has none.
+    Nothing,
 }
 
 /// A folder with a database in SQLite.
@@ -49,11 +75,13 @@ struct Home {
     database: Mutex<Option<Database>>,
     /// Whether there was one: then a missing database is a lost one.
     was_there: AtomicBool,
+    guard: Guard,
 }
 
 impl Home {
     /// The database, if it exists.
     fn database(&self) -> Result<MutexGuard<'_, Option<Database>>> {
+        self.check()?;
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         // A copy may have been put in its place: the open file would never tell of a revocation in it.
         if database.as_ref().is_some_and(|open| !open.is_in_place()) {
@@ -65,6 +93,7 @@ impl Home {
             let place = folder.path().join(DATABASE);
             *database = Database::open(&place)?;
             if database.is_none()
+                && self.guard == Guard::Moved
                 && let Some(error) = self.remains(&place)
             {
                 // Another process may have made it since.
@@ -81,6 +110,15 @@ impl Home {
             return Err(Error::damaged(place.display(), "is gone").with_hint("put a copy of it in its place"));
         }
         Ok(database)
+    }
+
+    /// Refuses rows that were moved while this process had them open.
+    fn check(&self) -> Result<()> {
+        if self.guard == Guard::Moved && elsewhere::is_elsewhere(&self.place) {
+            let reason = format!("{}: its keys were moved to PostgreSQL", self.place.display());
+            return Err(Error::new(Kind::TryAgain, reason).with_hint("start this program again, or reload the service"));
+        }
+        Ok(())
     }
 
     /// The error for a folder whose database is missing; `None` when there never was one.
@@ -118,7 +156,8 @@ impl Backend for Home {
                 none.insert(made)
             }
         };
-        database.change(work)
+        // It may have waited for the program that moves them.
+        database.change(&mut |tx| self.check().and_then(|()| work(tx)))
     }
 
     /// On its own connection, so that look-ups do not wait for the disk.
@@ -126,7 +165,7 @@ impl Backend for Home {
         let Some(folder) = Folder::open(&self.place)? else { return Ok(false) };
         let Some(database) = Database::open(&folder.path().join(DATABASE))? else { return Ok(false) };
         database.wait_for(SHORT_TIMEOUT)?;
-        database.change(work).map(|()| true)
+        database.change(&mut |tx| self.check().and_then(|()| work(tx))).map(|()| true)
     }
 
     fn snapshot(&self, change: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<Option<Vec<u8>>> {

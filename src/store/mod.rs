@@ -8,6 +8,8 @@ mod backup;
 mod binding;
 mod carried;
 #[cfg(feature = "store")]
+mod elsewhere;
+#[cfg(feature = "store")]
 mod files;
 mod format;
 #[cfg(feature = "store")]
@@ -19,7 +21,12 @@ mod keystore;
 #[cfg(feature = "store")]
 mod master;
 #[cfg(feature = "store")]
+#[cfg_attr(not(feature = "postgres"), path = "postgres/missing.rs")]
+mod postgres;
+#[cfg(feature = "store")]
 mod sqlite;
+#[cfg(feature = "store")]
+mod transfer;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,6 +42,8 @@ pub use integrity::{Damage, Outcome, Repair, write_digests};
 pub use keystore::{Change, Intake, Keystore, NewKey, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
+#[cfg(feature = "store")]
+pub use transfer::{Destination, Transferred, connect, roles, transfer, upgrade};
 
 use crate::{
     base::{Limits, Result, Secret},

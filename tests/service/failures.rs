@@ -37,7 +37,7 @@ const OPEN: &str = "open";
 const SIGN: &str = "sign";
 const ENCRYPT: &str = "encrypt";
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     Row {
         cause: "key store damaged",
         breaks: damage,
@@ -64,6 +64,18 @@ const ROWS: [Row; 7] = [
         concerns: &[OPEN, SIGN, ENCRYPT],
         reply: "451 4.",
         log: "home",
+        starts: false,
+    },
+    Row {
+        cause: "database of the key store not reachable",
+        breaks: |lab| {
+            lab.write("home/store", "postgres:///keys?host=/nowhere\n");
+            fs::set_permissions(lab.path("home/store"), fs::Permissions::from_mode(0o600)).expect("a file of ours");
+        },
+        concerns: &[OPEN, SIGN, ENCRYPT],
+        reply: "451 4.",
+        // A service that runs has the old rows open, and says that they were moved.
+        log: "ostgre",
         starts: false,
     },
     Row {

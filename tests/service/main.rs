@@ -18,6 +18,7 @@ mod milter;
 mod mixed_recipients;
 mod over_limits;
 mod pages;
+mod postgres;
 mod provisioning;
 mod proxy;
 mod recipes;

@@ -2,6 +2,7 @@
 
 mod backends;
 mod capabilities;
+mod postgres;
 mod quiet;
 
 use std::{

@@ -18,6 +18,7 @@ pub(crate) mod openpgp_programs;
 pub(crate) mod pages;
 pub(crate) mod ports;
 pub(crate) mod postfix;
+pub(crate) mod postgres;
 pub(crate) mod requirements;
 pub(crate) mod schema;
 pub(crate) mod served;

@@ -21,3 +21,4 @@ pub(crate) mod scan;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
 pub(crate) mod serve;
+pub(crate) mod store;

@@ -96,7 +96,7 @@ impl Reader<'_> {
     }
 
     /// Whether a list consists of `entries`.
-    pub(super) fn is_built_from(&self, index: Index, entries: Vec<Entry>) -> Result<bool> {
+    pub(in crate::store) fn is_built_from(&self, index: Index, entries: Vec<Entry>) -> Result<bool> {
         Ok(linked(entries) == self.rows.all_links(index)?)
     }
 
@@ -130,7 +130,7 @@ impl Writer<'_> {
     }
 
     /// Rebuilds a list.
-    pub(super) fn rebuild(&self, index: Index, entries: Vec<Entry>) -> Result<()> {
+    pub(in crate::store) fn rebuild(&self, index: Index, entries: Vec<Entry>) -> Result<()> {
         self.rows.clear_links(index)?;
         linked(entries).iter().try_for_each(|link| self.rows.put_link(index, link))
     }

@@ -14,7 +14,7 @@ use std::ops::Deref;
 
 pub(super) use check::check;
 pub use check::{Damage, Outcome, Repair};
-pub(super) use totals::no_statements;
+pub(super) use totals::{TOTALS, no_statements};
 
 use super::backend::{Tx, View};
 use crate::{
@@ -73,6 +73,11 @@ impl<'a> Deref for Writer<'a> {
 /// Those of reading and writing rows.
 pub fn write_digests(rows: &dyn Tx) -> Result<()> {
     Writer::new(rows).complete()
+}
+
+/// A digest of `parts`: of no other list of parts.
+pub(super) fn digest_of(parts: &[&[u8]]) -> Vec<u8> {
+    digest(parts.iter().copied())
 }
 
 /// SHA-256 of the parts, each behind its length in octets, so that no two lists of parts give the same octets.

@@ -132,6 +132,8 @@ pub(super) fn statement(digest: &[u8]) -> String {
     format!("revocation list {}...", hex(digest.get(..8).unwrap_or(digest)))
 }
 
+/// The totals that are there as long as the tables are.
+pub(in crate::store) const TOTALS: [&str; 3] = [CERTIFICATES, STATEMENTS, MASTER];
 const CERTIFICATES: &str = "certificate";
 pub(super) const STATEMENTS: &str = "statement";
 pub(super) const MASTER: &str = "master";

@@ -305,6 +305,10 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
         ..verb("restore", "colleague.asc", 77, &[])
     },
+    verb("store migrate", "'postgres:///keys?host=/nowhere'", 75, &[]),
+    verb("store connect", "'postgres:///keys?host=/nowhere'", 73, &[]),
+    verb("store upgrade", "'postgres:///keys?host=/nowhere'", 75, &[]),
+    verb("store roles", "", 0, &[]),
     verb("key publish wkd", "web", 0, &[call("--layout advanced", "", 0), call("--layout direct", "", 0)]),
     verb(
         "key publish dane",

@@ -122,6 +122,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal scan --json PATH", Done::Typed("scan --json Maildir")),
     ("postseal key list --json", Done::Typed("key list --json")),
     ("postseal key show --json ADDRESS", Done::Typed("key show --json alice@example.org")),
+    ("postseal store roles", Done::Typed("store roles")),
     ("postseal restore FILE", Done::Left("tests/cli/keys/backup.rs does, with a backup")),
     ("postseal key publish", Done::Typed("key publish wkd web")),
     ("postseal log", Done::Typed("log alice@example.org log")),

@@ -1,5 +1,6 @@
 //! One contract for every backend, reading and writing: SQLite, and tables in memory, which show that the trait asks for nothing of SQLite's.
 
+mod postgres;
 mod tables;
 
 use postseal::keys::{Announcement, Capabilities, Memory};

@@ -298,6 +298,45 @@ const ENTRIES: &[Entry] = &[
         )],
         &["backup"],
     ),
+    entry(
+        "store",
+        "docs/manual/postgresql.md describes databases for several machines.",
+        &[("Print the roles for a database of PostgreSQL:", "postseal store roles > roles.sql")],
+        &["backup", "serve"],
+    ),
+    entry(
+        "store migrate",
+        "The home names the database from then on, in the file `store`. The old keys stay, as postseal.db.moved or in the database.",
+        &[(
+            "Move the keys of the home to a database:",
+            "postseal store migrate 'postgres://mx1@db.example.org/keys?passwordfile=/etc/postseal/mx1'",
+        )],
+        &["store connect"],
+    ),
+    entry(
+        "store connect",
+        "The master key is not in the database: copy master.key from the home of another machine.",
+        &[(
+            "Use the keys of other machines:",
+            "postseal store connect 'postgres://mx2@db.example.org/keys?passwordfile=/etc/postseal/mx2'",
+        )],
+        &["store migrate"],
+    ),
+    entry(
+        "store upgrade",
+        "",
+        &[(
+            "Make the tables, as the owner of the database:",
+            "postseal store upgrade 'postgres://keys@db.example.org/keys?passwordfile=pass'",
+        )],
+        &["store roles"],
+    ),
+    entry(
+        "store roles",
+        "",
+        &[("Print the roles for a database of PostgreSQL:", "postseal store roles > roles.sql")],
+        &["store upgrade"],
+    ),
     entry("import", "", &[("Take over the keys of gpg:", "postseal import gpg-home ~/.gnupg")], &["key import"]),
     entry(
         "import gpg-home",

@@ -1,0 +1,238 @@
+//! A server of PostgreSQL of our own: on a socket, and on loopback with TLS.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use super::{
+    certificates::{authority, certificate},
+    ports::free_port,
+    requirements::missing,
+};
+
+/// A running server.
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    server: Option<Child>,
+}
+
+/// The password of every user but `postgres`, whom the socket lets in without.
+pub(crate) const PASSWORD: &str = "s3same-0pen";
+
+/// Whether the programs of the server are here.
+pub(crate) fn present() -> bool {
+    programs().is_some() || missing("PostgreSQL (package postgresql)")
+}
+
+impl Server {
+    /// Makes and starts one.
+    pub(crate) fn start() -> Server {
+        Server::with("")
+    }
+
+    /// The one of all tests of this process that neither stop nor configure theirs. It ends after the process.
+    pub(crate) fn shared() -> &'static Server {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let server = Server::start();
+            // The input of this shell ends when the process does, however that ends.
+            let number = server.server.as_ref().expect("it runs").id();
+            let script = format!(
+                "cat; kill -QUIT {number}; while kill -0 {number}; do sleep 0.1; done; rm -r {}",
+                server.folder.path().display()
+            );
+            let mut shell = Command::new("setsid");
+            shell.args(["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            std::mem::forget(shell.spawn().expect("a shell"));
+            server
+        })
+    }
+
+    /// Makes and starts one, with these lines of configuration.
+    pub(crate) fn with(settings: &str) -> Server {
+        let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").expect("a throwaway folder");
+        let here = folder.path();
+        authority(here, "ca");
+        certificate(here, "server", "ca", "localhost,IP:127.0.0.1");
+        authority(here, "other");
+        for (name, mode) in [("", "711"), ("ca.pem", "644"), ("server.key", "600")] {
+            run("chmod", [OsStr::new(mode), here.join(name).as_os_str()]);
+        }
+        run("chown", ["-R".as_ref(), owner().as_ref(), here.as_os_str()]);
+        let data = here.join("data");
+        let mut initdb = as_owner("initdb");
+        initdb.arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]);
+        initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256"]);
+        let made = initdb.output().expect("initdb starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port();
+        let configuration = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{here}'\nssl = on\nfsync = off\n\
+             ssl_cert_file = '{here}/server.pem'\nssl_key_file = '{here}/server.key'\nmax_connections = 60\n\
+             shared_buffers = '32MB'\n{settings}\n",
+            here = here.display()
+        );
+        // The folder belongs to the user of the server; root writes there anyway, and otherwise both are one user.
+        fs::write(data.join("postgresql.conf"), configuration).expect("a file");
+        let mut server = Server { folder, port, server: None };
+        server.run();
+        server
+    }
+
+    /// Starts it again, after [`Server::stop`].
+    pub(crate) fn run(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a file");
+        let mut postgres = as_owner("postgres");
+        postgres.arg("-D").arg(self.path("data")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.server = Some(postgres.spawn().expect("postgres starts"));
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.psql("postgres", "SELECT 1").is_ok_and(|said| said == "1") {
+            assert!(Instant::now() < end, "{}", fs::read_to_string(self.path("log")).unwrap_or_default());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Stops it at once, as a crash would.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal("QUIT", server.id());
+            server.wait().expect("it ends");
+        }
+    }
+
+    /// Stops or continues all its processes, as a network that loses everything.
+    pub(crate) fn freeze(&self, signal_name: &str) {
+        let parent = self.server.as_ref().expect("it runs").id();
+        let children = Command::new("pgrep").args(["-P", &parent.to_string()]).output().expect("pgrep starts");
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        let children = children.split_whitespace().map(|number| number.parse().expect("a number"));
+        [parent].into_iter().chain(children).for_each(|process| signal(signal_name, process));
+    }
+
+    /// A replica of it, which runs.
+    pub(crate) fn replica(&self) -> Server {
+        let folder = tempfile::Builder::new().prefix("pr").tempdir_in("/tmp").expect("a throwaway folder");
+        run("chown", [owner().as_ref(), folder.path().as_os_str()]);
+        run("chmod", ["711".as_ref(), folder.path().as_os_str()]);
+        let mut copy = as_owner("pg_basebackup");
+        copy.arg("-D").arg(folder.path().join("data")).args(["-R", "-c", "fast", "-U", "postgres", "--no-sync"]);
+        copy.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string()]);
+        printed(&mut copy).expect("a copy");
+        let port = free_port();
+        let settings =
+            format!("port = {port}\nlisten_addresses = ''\nunix_socket_directories = '{}'\n", folder.path().display());
+        let configuration = folder.path().join("data/postgresql.conf");
+        let copied = fs::read_to_string(&configuration).expect("a configuration");
+        fs::write(&configuration, copied + &settings).expect("a file");
+        let mut replica = Server { folder, port, server: None };
+        replica.run();
+        replica
+    }
+
+    /// A new, empty database; its URL for the owner of everything, over the socket.
+    pub(crate) fn database(&self, name: &str) -> String {
+        self.psql("postgres", &format!("CREATE DATABASE {name}")).expect("a database");
+        self.url(name)
+    }
+
+    /// The URL of a database for the owner of everything, over the socket.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@/{name}?host={}&port={}", self.folder.path().display(), self.port)
+    }
+
+    /// The URL of a database for a user over TLS, with the authority that is to be trusted.
+    pub(crate) fn over_tls(&self, host: &str, user: &str, name: &str, authority: &str) -> String {
+        let roots = self.path(authority);
+        format!("postgres://{user}:{PASSWORD}@{host}:{}/{name}?sslrootcert={}", self.port, roots.display())
+    }
+
+    /// What psql prints for SQL in a database: values only.
+    pub(crate) fn psql(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut psql = Command::new(programs().expect("the programs of PostgreSQL").join("psql"));
+        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", sql]);
+        psql.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string()]);
+        printed(&mut psql)
+    }
+
+    /// All of a database as SQL.
+    pub(crate) fn dump(&self, database: &str) -> String {
+        let mut dump = Command::new(programs().expect("the programs of PostgreSQL").join("pg_dump"));
+        dump.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string(), "-U", "postgres", database]);
+        printed(&mut dump).expect("a dump")
+    }
+
+    /// A file of its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.server.is_some() {
+            self.freeze("CONT");
+        }
+        self.stop();
+    }
+}
+
+fn printed(program: &mut Command) -> Result<String, String> {
+    let output = program.output().expect("it starts");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+fn signal(name: &str, process: u32) {
+    run("kill", ["-s", name, &process.to_string()]);
+}
+
+fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) {
+    let status = Command::new(program).args(arguments).status().expect("it starts");
+    assert!(status.success() || program == "kill", "{program}");
+}
+
+/// The server refuses to run as root.
+fn as_owner(program: &str) -> Command {
+    let program = programs().expect("the programs of PostgreSQL").join(program);
+    if owner() == "postgres" {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program).current_dir("/tmp");
+        setpriv
+    } else {
+        let mut command = Command::new(program);
+        command.current_dir("/tmp");
+        command
+    }
+}
+
+/// The user of the server.
+fn owner() -> String {
+    let user = Command::new("id").arg("-un").output().expect("id starts");
+    match String::from_utf8_lossy(&user.stdout).trim() {
+        "root" => "postgres".to_owned(),
+        user => user.to_owned(),
+    }
+}
+
+/// Where Debian has them: /usr/lib/postgresql/VERSION/bin; the newest.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut folders: Vec<PathBuf> = versions.flatten().map(|entry| entry.path().join("bin")).collect();
+    folders.retain(|folder: &PathBuf| Path::is_file(&folder.join("postgres")));
+    folders.sort();
+    folders.pop()
+}
