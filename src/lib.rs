@@ -76,6 +76,7 @@
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` | 213 |
 //! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name | 223 |
 //! | `ldap` | directories as a source of keys, with `discover` | 223 |
+//! | `pkcs11` | private keys on tokens | 157 |
 //! | `cli` (default) | the program `postseal`, with all of the above | 332 |
 //!
 //! The last column counts all crates that are compiled for the feature alone. Most of the first 151 are primitives (ciphers, digests, curves) and Unicode tables.
@@ -144,6 +145,7 @@ pub mod scan;
 pub mod service;
 mod simple;
 pub mod store;
+pub mod token;
 #[cfg(feature = "service")]
 pub mod transport;
 pub mod verdict;

@@ -75,7 +75,11 @@ impl KeyOnToken {
         // Made before the outcome is known, so that it takes its time in every case.
         let instead = padding.substitute(wrapped);
         // An error of the module is an answer here and no reason to ask again: the time of a second try would tell the first one's outcome.
-        let answer = self.run(|session, key| Ok(session.decrypt(&Mechanism::RsaPkcs, key, wrapped).ok()))?.flatten();
+        let answer = self.run(|session, key| match session.decrypt(&Mechanism::RsaPkcs, key, wrapped) {
+            Err(failed) if matches!(Failure::of(&failed), Failure::Lost(_)) => Err(failed),
+            answer => Ok(answer.ok()),
+        });
+        let answer = answer?.flatten();
         // Whether the token is there is asked in every case: when it is gone, that is no wrong padding.
         let is_there = self.run(|session, key| session.get_attributes(key, &[AttributeType::Class]))?;
         Ok(is_there.map(|_| answer.map_or(instead, Secret::new)))

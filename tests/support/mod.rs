@@ -21,4 +21,5 @@ pub(crate) mod postfix;
 pub(crate) mod requirements;
 pub(crate) mod schema;
 pub(crate) mod served;
+pub(crate) mod token;
 pub(crate) mod web;
