@@ -28,3 +28,4 @@ mod status;
 mod submission;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
