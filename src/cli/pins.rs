@@ -1,6 +1,9 @@
 //! PINs of tokens: from `--pin-file`, or typed.
 
-use std::{path::PathBuf, sync::{Mutex, PoisonError}};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use postseal::{
     base::{Budget, Error, Limits, Result, Secret},
@@ -27,6 +30,10 @@ impl PinsOfRun {
 }
 
 impl Pins for PinsOfRun {
+    fn comes_first(&self) -> bool {
+        self.file.is_some()
+    }
+
     fn pin(&self, token: &TokenUri) -> Result<Option<Pin>> {
         let Some(file) = &self.file else {
             if !ask::is_possible() {

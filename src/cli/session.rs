@@ -15,7 +15,9 @@ use postseal::{
     crypto::{Legacy, SecretKey},
     discover::{Discovery, Settings, StatusLocal, Statuses},
     engine::{Engine, OpenedParts, Opening, Within, page::Page},
-    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Tokens, Want},
+    keys::{
+        Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Tokens, Want,
+    },
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
@@ -313,8 +315,7 @@ impl Session {
             return Ok(keys);
         }
         let tokens = Arc::clone(self.tokens()) as Arc<dyn Tokens>;
-        let opened =
-            OpenSources::with_tokens(&self.sources()?, &self.passphrases()?, &self.limits, Some(tokens))?;
+        let opened = OpenSources::with_tokens(&self.sources()?, &self.passphrases()?, &self.limits, Some(tokens))?;
         opened.skipped.iter().for_each(|skipped| show::warning(skipped));
         let beside: &dyn Keys = opened.home.as_deref().map_or(&self.none, |home| home);
         let mut given = self.load(&self.common.keys, beside)?;

@@ -101,9 +101,7 @@ mod tests {
         let legacy = LegacyRsa::new(&parts).unwrap();
         let raw = RawRsa::new(&Secret::new(vec![1; 32]), &parts.n);
         let message = Secret::new(vec![5; 40]);
-        for unwrap in
-            [Unwrap::RsaPkcs1, Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256, label: b"" }]
-        {
+        for unwrap in [Unwrap::RsaPkcs1, Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256, label: b"" }] {
             let wrapped = crate::crypto::encrypt_to_rsa(&parts.n, &parts.e, unwrap, &message).unwrap();
             let encoded = || Secret::new(legacy.power(&wrapped).unwrap().to_vec());
             assert!(raw.takes(&wrapped));

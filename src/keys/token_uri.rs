@@ -102,6 +102,11 @@ impl TokenUri {
         TokenUri { path, id: None, module: None, pin: None }
     }
 
+    /// The token in messages: `token mail`, or its URI where that has no label.
+    pub fn title(&self) -> String {
+        self.attribute("token").map_or_else(|| self.token().to_string(), |label| format!("token {label}"))
+    }
+
     /// The same with this path attribute.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> TokenUri {

@@ -27,8 +27,8 @@ use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{
-        Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Query, Record,
-        LockedTokenKeys, SharedPassphrase, TokenKeys, Tokens, Want,
+        Announcement, Binding, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases, ProtocolName, Query, Record,
+        SharedPassphrase, TokenKeys, Tokens, Want,
     },
     mail::Address,
 };
@@ -443,7 +443,9 @@ impl Keystore {
         }
         let octets = self.data_key_of(&master, &mut cache)?.open(fingerprint.as_str(), &sealed)?;
         let locked = match TokenKeys::read(&octets)? {
-            Some(keys) => Arc::new(LockedTokenKeys::new(record.protocol(), keys, self.tokens.clone())) as Arc<dyn Locked>,
+            Some(keys) => {
+                Arc::new(LockedTokenKeys::new(record.protocol(), keys, self.tokens.clone())) as Arc<dyn Locked>
+            }
             None => format::of(record.protocol())?.locked(record, octets, &self.passphrases, &self.limits)?,
         };
         cache.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));

@@ -36,13 +36,13 @@ pub use keystore::{Change, Intake, Keystore, NewKey, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
 
+#[cfg(feature = "store")]
+use crate::keys::TokenKeys;
 use crate::{
     base::{Limits, Result, Secret},
     keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record},
     protocol::Described,
 };
-#[cfg(feature = "store")]
-use crate::keys::TokenKeys;
 use format::Reading;
 
 /// The contents of key files.

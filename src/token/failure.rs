@@ -40,10 +40,9 @@ impl Failure {
             | RvError::TokenNotPresent
             | RvError::TokenNotRecognized
             | RvError::UserNotLoggedIn => Failure::Lost(words(failed)),
-            RvError::DeviceMemory
-            | RvError::FunctionCanceled
-            | RvError::HostMemory
-            | RvError::SessionCount => Failure::Stopped(Error::new(Kind::TryAgain, format!("token: {}", words(failed)))),
+            RvError::DeviceMemory | RvError::FunctionCanceled | RvError::HostMemory | RvError::SessionCount => {
+                Failure::Stopped(Error::new(Kind::TryAgain, format!("token: {}", words(failed))))
+            }
             RvError::ArgumentsBad
             | RvError::AttributeTypeInvalid
             | RvError::AttributeValueInvalid

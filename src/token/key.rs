@@ -60,7 +60,7 @@ impl KeyOnToken {
         match self.module.with_key(&place, work) {
             Ok(done) => Ok(Some(done)),
             Err(Failure::Refused) => Ok(None),
-            Err(other) => Err(other.error(self.uri.token())),
+            Err(other) => Err(other.error(self.uri.title())),
         }
     }
 

@@ -116,15 +116,12 @@ impl Module {
         })
     }
 
-    fn again<T>(
-        &self,
-        place: &Place<'_>,
-        once: impl Fn(&Pkcs11, From) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn again<T>(&self, place: &Place<'_>, once: impl Fn(&Pkcs11, From) -> Result<T, Failure>) -> Result<T, Failure> {
         let mut from = From::Pool;
         loop {
             let running = self.running()?;
-            let done = running.as_ref().map_or_else(|| Err(Failure::Lost(String::new())), |context| once(context, from));
+            let done =
+                running.as_ref().map_or_else(|| Err(Failure::Lost(String::new())), |context| once(context, from));
             drop(running);
             match (done, from) {
                 (Err(Failure::Lost(_)), From::New) => {
@@ -136,7 +133,7 @@ impl Module {
                     from = From::New;
                 }
                 (Err(Failure::Lost(why)), From::Restarted) => {
-                    return Err(Failure::Stopped(gone(place.uri.token(), &why)));
+                    return Err(Failure::Stopped(gone(place.uri.title(), &why)));
                 }
                 // The session was new and the key was found in it: it is there, and does not do this.
                 (Err(Failure::Unclear(_)), From::New | From::Restarted) => return Err(Failure::Refused),
@@ -147,7 +144,8 @@ impl Module {
 
     /// The key at `place`, in a session.
     fn found(&self, context: &Pkcs11, place: &Place<'_>, from: From) -> Result<(Pooled, ObjectHandle), Failure> {
-        let idle = if from == From::Pool { held(&self.idle).get_mut(&place.uri.token()).and_then(Vec::pop) } else { None };
+        let idle =
+            if from == From::Pool { held(&self.idle).get_mut(&place.uri.token()).and_then(Vec::pop) } else { None };
         let mut pooled = match idle {
             Some(pooled) => pooled,
             None => {
@@ -230,7 +228,7 @@ impl Module {
             return Ok(());
         }
         let token = name(info);
-        let stop = |why: String| Failure::Stopped(Error::inaccessible(format!("{}: {why}", place.uri.token())));
+        let stop = |why: String| Failure::Stopped(Error::inaccessible(format!("{}: {why}", place.uri.title())));
         if info.user_pin_locked() {
             return Err(stop("its PIN is locked".to_owned()));
         }
@@ -239,7 +237,7 @@ impl Module {
         }
         let Some(pin) = place.pins.pin(place.uri).map_err(Failure::Stopped)? else {
             return Err(Failure::Stopped(
-                Error::inaccessible(format!("{}: its PIN is not given", place.uri.token()))
+                Error::inaccessible(format!("{}: its PIN is not given", place.uri.title()))
                     .with_hint("name a file with it: --pin-file, pin of [[token]], or pin-source in the URI"),
             ));
         };
@@ -286,7 +284,7 @@ fn slot(context: &Pkcs11, uri: &TokenUri) -> Result<(Slot, TokenInfo), Failure> 
             continue;
         }
         if found.is_some() {
-            let what = format!("{}: names several tokens", uri.token());
+            let what = format!("{}: names several tokens", uri.title());
             return Err(Failure::Stopped(Error::inaccessible(what).with_hint("name it by serial too")));
         }
         found = Some((slot, info));

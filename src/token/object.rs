@@ -6,7 +6,10 @@ use cryptoki::{
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
 };
-use der::{Decode, Encode, asn1::{AnyRef, ObjectIdentifier, OctetStringRef}};
+use der::{
+    Decode, Encode,
+    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
+};
 
 use super::{Contents, FoundKey, failure::Failure};
 use crate::{

@@ -49,7 +49,8 @@ pub struct OpenTokens {
 }
 
 impl OpenTokens {
-    /// Modules and PINs are those of `known`, then those that a URI names; `pins` is asked for PINs that neither has.
+    /// Modules and PINs are those of `known`, then those that a URI names; `pins` is asked for PINs that neither has, or
+    /// for all if it [comes first](Pins::comes_first).
     pub fn new(known: KnownPins, pins: Arc<dyn Pins>) -> OpenTokens {
         OpenTokens { known, pins }
     }
@@ -63,7 +64,7 @@ impl OpenTokens {
         let (module, pins) = self.module(uri)?;
         let place = Place { uri, public: None, pins: pins.as_ref() };
         let found = module.with_session(&place, |session, token| object::contents(session, token, uri));
-        let mut found = found.map_err(|failure| failure.error(uri.token()))?;
+        let mut found = found.map_err(|failure| failure.error(uri.title()))?;
         for key in &mut found.keys {
             key.uri = key.uri.clone().with_module(uri.module_path()).with_pin_source(uri.pin_source());
         }
@@ -88,13 +89,14 @@ impl OpenTokens {
         let (module, pins) = self.module(uri)?;
         let place = Place { uri, public: None, pins: pins.as_ref() };
         let taken = module.with_session(&place, |session, _| object::is_taken(session, label));
-        if taken.map_err(|failure| failure.error(uri.token()))? {
-            return Err(Error::usage(format!("{uri}: there is a key of this name")).with_hint("name another object"));
+        if taken.map_err(|failure| failure.error(uri.title()))? {
+            return Err(Error::usage(format!("{}: there is a key of this name: {label}", uri.title()))
+                .with_hint("name another object"));
         }
         let made = module.with_session(&place, |session, token| {
             Ok((token.clone(), object::generate(session, algorithm, label, &id)?))
         });
-        let what = || format!("{}: a new {} key", uri.token(), algorithm.name());
+        let what = || format!("{}: a new {} key", uri.title(), algorithm.name());
         let (token, public) = made.map_err(|failure| failure.error(what()))?;
         let name = token.with("object", label).with("type", "private").with_id(&id);
         Ok((name.with_module(uri.module_path()).with_pin_source(uri.pin_source()), public))
@@ -105,10 +107,11 @@ impl OpenTokens {
         let known = self.known.tokens.iter().find(|known| known.uri.covers(uri));
         let path = known.and_then(|known| known.module.clone()).or_else(|| uri.module_path().map(PathBuf::from));
         let path = path.ok_or_else(|| {
-            Error::inaccessible(format!("{uri}: no module is known for it"))
+            Error::inaccessible(format!("{}: no module is known for it", uri.title()))
                 .with_hint("add ?module-path=FILE to the URI, or name the module in [[token]]")
         })?;
         let pins = match (known, uri.pin_source()) {
+            _ if self.pins.comes_first() => Arc::clone(&self.pins),
             (Some(KnownToken { pins: Some(pins), .. }), _) => Arc::clone(pins),
             (_, Some(file)) => Arc::new(PinFile(file.to_owned())) as Arc<dyn Pins>,
             _ => Arc::clone(&self.pins),
@@ -131,7 +134,8 @@ struct PinFile(PathBuf);
 impl Pins for PinFile {
     fn pin(&self, _: &TokenUri) -> Result<Option<Pin>> {
         let place = self.0.display();
-        let inaccessible = |error: &std::io::Error| Error::inaccessible(Error::io(format!("pin {place}"), error).to_string());
+        let inaccessible =
+            |error: &std::io::Error| Error::inaccessible(Error::io(format!("pin {place}"), error).to_string());
         let octets = Secret::new(std::fs::read(&self.0).map_err(|error| inaccessible(&error))?);
         let first = octets.expose().split(|octet| *octet == b'\n').next().unwrap_or_default();
         let first = first.strip_suffix(b"\r").unwrap_or(first);

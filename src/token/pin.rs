@@ -33,6 +33,11 @@ pub trait Pins: Send + Sync + Debug {
     ///
     /// A file with it cannot be read.
     fn pin(&self, token: &TokenUri) -> Result<Option<Pin>>;
+
+    /// Whether this is asked before the places that a configuration or a URI names, and not after them.
+    fn comes_first(&self) -> bool {
+        false
+    }
 }
 
 /// What is known of tokens beforehand.

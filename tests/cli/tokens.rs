@@ -76,7 +76,7 @@ fn openpgp_keys_on_a_token_sign_for_gpg_and_decrypt_what_it_writes() {
     }
     // Each key has a name of its own.
     let again = token.run(&["key", "generate", "--token", &token.uri(";object=p256"), "x@example.org"]);
-    again.refused(64, "there is a key of this name");
+    again.refused(64, "there is a key of this name: p256");
 }
 
 #[test]
@@ -113,7 +113,9 @@ fn pem_uses_the_same_key() {
     let Some(token) = Token::new(&lab) else { return };
     lab.write("m.eml", LETTER.replace("bob@", "alice@"));
     let uri = token.uri("");
-    token.run(&["key", "generate", "-f", "smime", "--algorithm", "rsa2048", "--token", &uri, "alice@example.org"]).code(0);
+    token
+        .run(&["key", "generate", "-f", "smime", "--algorithm", "rsa2048", "--token", &uri, "alice@example.org"])
+        .code(0);
     token.run(&["encrypt", "-f", "pem", "--sign", "--no-self", "-o", "out.eml", "m.eml"]).code(0);
     let opened = token.run(&["decrypt", "out.eml"]);
     assert!(opened.text().contains("hello"), "{}", opened.stderr);
@@ -130,11 +132,34 @@ fn keys_that_are_on_a_token_are_paired_with_their_certificates() {
         let subject = format!("/CN={name}");
         let address = format!("subjectAltName=email:{name}@example.org");
         let (key, cert) = (format!("{name}.key"), format!("{name}.pem"));
-        token.tool("openssl", &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", &key, "-out", &cert, "-subj", &subject, "-addext", &address, "-days", "30"]);
-        token.tool("softhsm2-util", &["--import", &key, "--token", "mail", "--label", name, "--id", id, "--pin", "271828"]);
+        token.tool(
+            "openssl",
+            &[
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", &key, "-out", &cert, "-subj", &subject,
+                "-addext", &address, "-days", "30",
+            ],
+        );
+        token.tool(
+            "softhsm2-util",
+            &["--import", &key, "--token", "mail", "--label", name, "--id", id, "--pin", "271828"],
+        );
     }
     token.tool("openssl", &["x509", "-in", "carol.pem", "-outform", "DER", "-out", "carol.der"]);
-    let write = ["--module", SOFTHSM, "--login", "--pin", "271828", "--write-object", "carol.der", "--type", "cert", "--id", "02", "--label", "carol"];
+    let write = [
+        "--module",
+        SOFTHSM,
+        "--login",
+        "--pin",
+        "271828",
+        "--write-object",
+        "carol.der",
+        "--type",
+        "cert",
+        "--id",
+        "02",
+        "--label",
+        "carol",
+    ];
     token.tool("pkcs11-tool", &write);
     token.run(&["key", "import", "alice.pem"]).code(0);
     let imported = token.run(&["key", "import", &token.uri("")]).code(0).text();
@@ -147,7 +172,10 @@ fn keys_that_are_on_a_token_are_paired_with_their_certificates() {
         token.run(&["key", "trust", &fingerprint, &address]).code(0);
         token.run(&["sign", "-f", "smime", "--signer", &address, "-o", "signed.eml", "m.eml"]).code(0);
         let cert = format!("{name}.pem");
-        token.tool("openssl", &["cms", "-verify", "-in", "signed.eml", "-CAfile", &cert, "-purpose", "any", "-out", "out"]);
+        token.tool(
+            "openssl",
+            &["cms", "-verify", "-in", "signed.eml", "-CAfile", &cert, "-purpose", "any", "-out", "out"],
+        );
     }
     assert_eq!(token.run(&["key", "import", &token.uri("")]).code(0).text().matches("unchanged").count(), 0);
     let none = token.run(&["key", "import", &token.uri(";object=nobody")]);
@@ -163,7 +191,9 @@ fn a_token_that_is_gone_is_a_temporary_failure() {
     lab.write("m.eml", LETTER.replace("bob@", "alice@"));
     let generate = |format: &str, algorithm: &str| {
         let uri = token.uri(&format!(";object={format}"));
-        token.run(&["key", "generate", "-f", format, "--algorithm", algorithm, "--token", &uri, "alice@example.org"]).code(0);
+        token
+            .run(&["key", "generate", "-f", format, "--algorithm", algorithm, "--token", &uri, "alice@example.org"])
+            .code(0);
         let file = format!("{format}.eml");
         token.run(&["encrypt", "-f", format, "--no-self", "-o", &file, "m.eml"]).code(0);
     };
@@ -180,7 +210,7 @@ fn a_token_that_is_gone_is_a_temporary_failure() {
     for arguments in everything() {
         let done = token.run(&arguments);
         assert!(!done.stderr.contains("damaged"), "{arguments:?}: {}", done.stderr);
-        done.refused(75, "pkcs11:token=mail");
+        done.refused(75, "token mail: cannot be reached");
     }
     // The same of a module that is not there.
     token.restore();
@@ -209,7 +239,9 @@ fn a_wrong_pin_is_tried_once() {
         let mut command = lab.command(crate::support::lab::POSTSEAL);
         command.env("SOFTHSM2_CONF", token.configuration()).env("PKCS11SPY", SOFTHSM);
         command.env("PKCS11SPY_OUTPUT", lab.path("spied"));
-        let done = crate::support::lab::Done::of(command.args(["--pin-file", pin]).args(arguments).output().expect("it starts"));
+        let done = crate::support::lab::Done::of(
+            command.args(["--pin-file", pin]).args(arguments).output().expect("it starts"),
+        );
         let spied = String::from_utf8_lossy(&lab.read("spied")).into_owned();
         fs::remove_file(lab.path("spied")).expect("a file");
         (done, spied.matches("C_Login").count(), spied.matches("C_Sign\n").count())

@@ -64,10 +64,8 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     lab.run(&["--home", "partner", "encrypt", "--no-self", "--to", "alice@example.org", "-o", "in.eml", "in"]).code(0);
     let encrypted = String::from_utf8(lab.read("in.eml")).expect("ASCII");
 
-    let rules = [
-        ["in", "direction = \"inbound\"", "decrypt+annotate"],
-        ["all", "no-signing-key = \"reject\"", "sign+clear"],
-    ];
+    let rules =
+        [["in", "direction = \"inbound\"", "decrypt+annotate"], ["all", "no-signing-key = \"reject\"", "sign+clear"]];
     let configured = Configured::new(&lab, "220 next ESMTP", &rules);
     let mut configuration = fs::read_to_string(lab.path("postseal.toml")).expect("a configuration");
     configuration += "[[token]]\nuri = \"pkcs11:token=mail\"\npin = { file = \"pin\" }\n";
@@ -76,7 +74,12 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     let service = configured.serve_under(&["env", &address]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
     let plain = letter("alice@example.org", "x@signed.example");
     let letters = [
-        Letter { client: STRANGER, sender: "buyer@partner.example", recipient: "alice@example.org", message: &encrypted },
+        Letter {
+            client: STRANGER,
+            sender: "buyer@partner.example",
+            recipient: "alice@example.org",
+            message: &encrypted,
+        },
         Letter { client: TRUSTED, sender: "alice@example.org", recipient: "x@signed.example", message: &plain },
     ];
     let replies = |expected: &str| {

@@ -32,7 +32,10 @@ impl<'a> Token<'a> {
         );
         lab.write("softhsm2.conf", configuration).write("pin", format!("{PIN}\n"));
         let token = Token { lab };
-        token.tool("softhsm2-util", &["--init-token", "--free", "--label", "mail", "--so-pin", "31415926", "--pin", PIN]);
+        token.tool(
+            "softhsm2-util",
+            &["--init-token", "--free", "--label", "mail", "--so-pin", "31415926", "--pin", PIN],
+        );
         Some(token)
     }
 

@@ -291,6 +291,5 @@ pub(super) fn user_id(name: Option<&str>, address: &Address) -> Result<UserID> {
 }
 
 pub(super) fn failed(error: &anyhow::Error) -> Error {
-    words::of_machine(error)
-        .unwrap_or_else(|| Error::unavailable(format!("key generation: {}", words::reason(error))))
+    words::of_machine(error).unwrap_or_else(|| Error::unavailable(format!("key generation: {}", words::reason(error))))
 }

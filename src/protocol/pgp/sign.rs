@@ -238,8 +238,7 @@ fn serialized(packet: &Packet) -> Result<Vec<u8>> {
 }
 
 fn failed(error: &anyhow::Error) -> Error {
-    words::of_machine(error)
-        .unwrap_or_else(|| Error::unavailable(format!("signature: {}", words::reason(error))))
+    words::of_machine(error).unwrap_or_else(|| Error::unavailable(format!("signature: {}", words::reason(error))))
 }
 
 fn refused(key: &Key<PublicParts, UnspecifiedRole>, error: &anyhow::Error) -> Error {

@@ -21,9 +21,11 @@ use crate::{
 /// `Malformed` if the certificate cannot be read.
 pub fn has_key(record: &Record, key: &PublicParts) -> Result<bool> {
     let certified = certificate(record)?;
-    Ok(public_key(key).is_ok_and(|key| key.algorithm() == certified.public_key().algorithm() && {
-        // The parameters of an RSA key may be written in several ways.
-        key.octets() == certified.public_key().octets()
+    Ok(public_key(key).is_ok_and(|key| {
+        key.algorithm() == certified.public_key().algorithm() && {
+            // The parameters of an RSA key may be written in several ways.
+            key.octets() == certified.public_key().octets()
+        }
     }))
 }
 

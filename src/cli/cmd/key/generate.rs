@@ -145,7 +145,13 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
     let authority = what.authority(home, session)?;
     let kept = second::kept(what.choice(), what.format, &addresses, home, session)?;
     if let Some(uri) = &what.token {
-        return generate_on_token(&OnToken { uri, algorithm: what.shape.algorithm, kept: &kept }, what, addresses, home, session);
+        return generate_on_token(
+            &OnToken { uri, algorithm: what.shape.algorithm, kept: &kept },
+            what,
+            addresses,
+            home,
+            session,
+        );
     }
     let passphrase = what.passphrase(session)?;
     let record = match what.format {
@@ -179,9 +185,12 @@ fn generate_on_token(
     home: &Keystore,
     session: &Session,
 ) -> Result<()> {
-    let plain = Shape { algorithm: None, name: what.shape.name.clone(), expires: what.shape.expires, no_passphrase: true };
+    let plain =
+        Shape { algorithm: None, name: what.shape.name.clone(), expires: what.shape.expires, no_passphrase: true };
     let record = match what.format {
-        Format::Smime => token::generate_smime(how, &smime_shape("key generate", &plain, addresses, None)?, home, session)?,
+        Format::Smime => {
+            token::generate_smime(how, &smime_shape("key generate", &plain, addresses, None)?, home, session)?
+        }
         _ => token::generate_pgp(how, &pgp_request(what, None, addresses, None)?, home, session)?,
     };
     list::line(&record, home, session)

@@ -12,8 +12,15 @@ use postseal::{
     store::{Intake, Keystore, NewKey},
 };
 
-use super::{generate::{Algorithm, store}, show, trust::Trust};
-use crate::cli::{session::Session, show::{data, hint, progress, warning}};
+use super::{
+    generate::{Algorithm, store},
+    show,
+    trust::Trust,
+};
+use crate::cli::{
+    session::Session,
+    show::{data, hint, progress, warning},
+};
 
 /// Whether a name of a file is that of a token.
 pub(super) fn is_uri(name: &Path) -> bool {
@@ -53,7 +60,14 @@ pub(super) fn import(uri: &Path, trust: &Trust, home: &Keystore, session: &Sessi
         for record in &certificates {
             for handle in handles(record, public)? {
                 is_paired = true;
-                let on_token = TokenKey::new(handle, key.uri.clone(), public.clone(), &SystemRandom)?;
+                let held = home.token_keys(record.fingerprint())?;
+                let held =
+                    held.iter().flat_map(TokenKeys::keys).find(|held| held.handle == handle && held.public == *public);
+                let mut on_token = TokenKey::new(handle, key.uri.clone(), public.clone(), &SystemRandom)?;
+                // Implicit rejection stays as it was.
+                if let Some(held) = held {
+                    on_token.rejection = held.rejection.clone();
+                }
                 match paired.iter_mut().find(|(other, _)| other.fingerprint() == record.fingerprint()) {
                     Some((_, keys)) => keys.push(on_token),
                     None => paired.push((record.clone(), vec![on_token])),
@@ -89,7 +103,9 @@ fn handles(record: &Record, public: &PublicParts) -> Result<Vec<Handle>> {
     })
 }
 
-fn described(mut record: Record, keys: Vec<TokenKey>) -> Described {
+fn described(mut record: Record, mut keys: Vec<TokenKey>) -> Described {
+    // In one order, so that the same keys are no change.
+    keys.sort_by(|one, other| one.handle.cmp(&other.handle));
     let handles: Vec<Handle> = keys.iter().map(|key| key.handle.clone()).collect();
     record.set_secrets(handles.clone());
     Described { record, secret: Some(TokenKeys::new(keys).to_secret()), proven: handles }
@@ -143,16 +159,13 @@ pub(super) fn generate_pgp(
         },
     };
     let _progress = progress::begin("making keys on the token");
-    let names = [labelled(how.uri, request.addresses.first(), "")?, labelled(how.uri, request.addresses.first(), "-decrypt")?];
+    let names =
+        [labelled(how.uri, request.addresses.first(), "")?, labelled(how.uri, request.addresses.first(), "-decrypt")?];
     // The second kind is the rarer one: a token without it keeps no key of the first.
     let (subkey, _) = made(&names[1], decrypting, session)?;
     let (primary, secret) = made(&names[0], signing, session)?;
-    let certified =
-        pgp::external::generate(request, (&primary.public, secret), &subkey.public, session.clock())?;
-    let keys = vec![
-        TokenKey { handle: certified.primary, ..primary },
-        TokenKey { handle: certified.subkey, ..subkey },
-    ];
+    let certified = pgp::external::generate(request, (&primary.public, secret), &subkey.public, session.clock())?;
+    let keys = vec![TokenKey { handle: certified.primary, ..primary }, TokenKey { handle: certified.subkey, ..subkey }];
     let key = NewKey::of_person(described(certified.described.record, keys)).with_revocation(certified.revocation);
     store(key.not_for(how.kept), home, session)
 }
