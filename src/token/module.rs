@@ -23,7 +23,7 @@ use super::{
     object,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     crypto::{Hash, PublicParts},
     keys::TokenUri,
 };
@@ -112,7 +112,10 @@ impl Module {
             let (slot, info) = slot(context, place.uri)?;
             let session = context.open_rw_session(slot).map_err(|failed| Failure::before(&failed))?;
             self.log_in(place, &session, &info)?;
-            work(&session, &name(&info)).map_err(|failed| Failure::of(&failed))
+            let done = work(&session, &name(&info)).map_err(|failed| Failure::of(&failed));
+            // A token forgets the login with the last session.
+            self.put_back(place, Pooled { session, keys: Vec::new() });
+            done
         })
     }
 
@@ -238,7 +241,7 @@ impl Module {
         let Some(pin) = place.pins.pin(place.uri).map_err(Failure::Stopped)? else {
             return Err(Failure::Stopped(
                 Error::inaccessible(format!("{}: its PIN is not given", place.uri.title()))
-                    .with_hint("name a file with it: --pin-file, pin of [[token]], or pin-source in the URI"),
+                    .with_hint(Hint::GivePin),
             ));
         };
         if info.user_pin_final_try() && matches!(pin, Pin::Given(_)) {

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use crate::support::{
     lab::Lab,
     requirements::present,
-    token::{SOFTHSM, SPY, Token},
+    token::{PIN, SOFTHSM, SPY, Token},
 };
 
 const LETTER: &str = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: s\r\nDate: Mon, 30 Nov 2026 01:00:00 +0000\r\n\
@@ -139,10 +139,7 @@ fn keys_that_are_on_a_token_are_paired_with_their_certificates() {
                 "-addext", &address, "-days", "30",
             ],
         );
-        token.tool(
-            "softhsm2-util",
-            &["--import", &key, "--token", "mail", "--label", name, "--id", id, "--pin", "271828"],
-        );
+        token.tool("softhsm2-util", &["--import", &key, "--token", "mail", "--label", name, "--id", id, "--pin", PIN]);
     }
     token.tool("openssl", &["x509", "-in", "carol.pem", "-outform", "DER", "-out", "carol.der"]);
     let write = [
@@ -150,7 +147,7 @@ fn keys_that_are_on_a_token_are_paired_with_their_certificates() {
         SOFTHSM,
         "--login",
         "--pin",
-        "271828",
+        PIN,
         "--write-object",
         "carol.der",
         "--type",
@@ -170,7 +167,8 @@ fn keys_that_are_on_a_token_are_paired_with_their_certificates() {
         let fingerprint = list.split_whitespace().next().expect("a fingerprint").to_owned();
         let address = format!("{name}@example.org");
         token.run(&["key", "trust", &fingerprint, &address]).code(0);
-        token.run(&["sign", "-f", "smime", "--signer", &address, "-o", "signed.eml", "m.eml"]).code(0);
+        lab.write("m.eml", LETTER.replace("alice@", &format!("{name}@")));
+        token.run(&["sign", "-f", "smime", "-o", "signed.eml", "m.eml"]).code(0);
         let cert = format!("{name}.pem");
         token.tool(
             "openssl",
@@ -257,4 +255,45 @@ fn a_wrong_pin_is_tried_once() {
     signed.code(0);
     assert_eq!((logins, signatures), (1, 3));
     token.without_pin(&["sign", "0.eml"]).refused(77, "its PIN is not given");
+}
+
+/// A token that has no raw RSA removes the padding itself. Wrong padding looks like any other message that does not decrypt, with both kinds of keys.
+#[test]
+fn wrong_padding_is_no_failure_of_its_own() {
+    let lab = Lab::new();
+    let Some(token) = Token::new(&lab).filter(|_| present(&["openssl"])) else { return };
+    let authority = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj"];
+    token.tool("openssl", &[&authority[..], &["/CN=ca"]].concat());
+    lab.write("text", "Content-Type: text/plain\r\n\r\nfor the token\r\n");
+    lab.write("extensions", "subjectAltName=email:alice@example.org\n");
+    let mut words = Vec::new();
+    for (name, id, allowed) in [("raw", "31", "RSA-X-509"), ("padded", "32", "RSA-PKCS")] {
+        let make = ["--module", SOFTHSM, "--login", "--pin", PIN, "--keypairgen", "--key-type", "rsa:2048"];
+        let named = ["--label", name, "--id", id, "--usage-decrypt", "--allowed-mechanisms", allowed];
+        token.tool("pkcs11-tool", &[&make[..], &named].concat());
+        let read = ["--module", SOFTHSM, "--read-object", "--type", "pubkey", "--id", id, "-o", "key.der"];
+        token.tool("pkcs11-tool", &read);
+        token.tool("openssl", &["rsa", "-pubin", "-inform", "DER", "-in", "key.der", "-out", "key.pem"]);
+        let subject = format!("/CN={name}");
+        let issue =
+            ["x509", "-new", "-subj", &subject, "-force_pubkey", "key.pem", "-CA", "ca.pem", "-CAkey", "ca.key"];
+        token.tool("openssl", &[&issue[..], &["-days", "30", "-extfile", "extensions", "-out", "cert.pem"]].concat());
+        let run = |arguments: &[&str]| token.run(&[&["--home", name], arguments].concat());
+        run(&["key", "import", "cert.pem"]).code(0);
+        run(&["key", "import", &token.uri(&format!(";object={name}"))]).code(0);
+        let encrypt = ["cms", "-encrypt", "-aes256", "-in", "text", "-outform", "DER", "-recip", "cert.pem", "-out"];
+        token.tool("openssl", &[&encrypt[..], &["in.p7m"]].concat());
+        assert!(run(&["decrypt", "in.p7m"]).code(0).text().contains("for the token"), "{name}");
+        let right = lab.read("in.p7m");
+        // Within the encrypted key, and within the encrypted text.
+        for at in [right.len() - 200, right.len() - 20] {
+            let mut wrong = right.clone();
+            wrong[at] ^= 1;
+            lab.write("wrong.p7m", wrong);
+            let refused = run(&["decrypt", "wrong.p7m"]);
+            words.push((refused.code, refused.stderr.replace("wrong.p7m", "")));
+        }
+    }
+    assert_eq!(words[0].0, 65, "{words:?}");
+    assert!(words.iter().all(|one| *one == words[0]), "{words:?}");
 }
