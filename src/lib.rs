@@ -78,7 +78,8 @@
 //! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name | 223 |
 //! | `ldap` | directories as a source of keys, with `discover` | 223 |
 //! | `sandbox` | what a process gives up before it reads a stranger's message (Linux) | 160 |
-//! | `cli` (default) | the program `postseal`, with all of the above | 348 |
+//! | `pkcs11` | private keys on tokens | 157 |
+//! | `cli` (default) | the program `postseal`, with all of the above | 351 |
 //!
 //! The last column counts all crates that are compiled for the feature alone. Most of the first 151 are primitives (ciphers, digests, curves) and Unicode tables.
 //!
@@ -96,7 +97,7 @@
 //!
 //! # What it does not do
 //!
-//! Without `cli`, `discover`, `mailbox`, `service` and `store` the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
+//! Without `cli`, `discover`, `mailbox`, `pkcs11`, `service` and `store` the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
 //! and limits are arguments. Only the functions at the root take the system's clock and randomness.
 //!
 //! # Modules
@@ -148,6 +149,7 @@ pub mod scan;
 pub mod service;
 mod simple;
 pub mod store;
+pub mod token;
 #[cfg(feature = "service")]
 pub mod transport;
 pub mod verdict;

@@ -36,6 +36,8 @@ pub enum Hint {
         /// Whether keys for the address are here, and none of them can be used: an imported one has to be trusted too.
         has_others: bool,
     },
+    /// Give the PIN of a token.
+    GivePin,
     /// Import again what is lost.
     ImportAgain,
     /// Import the files of a home that an older version made.
@@ -111,6 +113,7 @@ impl fmt::Display for Hint {
             Hint::FindSigningKey { address, has_others: true, .. } => {
                 write!(f, "generate a signing key for {address}, or import one and trust it")
             }
+            Hint::GivePin => f.write_str("give the PIN of the token"),
             Hint::ImportAgain => f.write_str("import it again"),
             Hint::ImportOldHome => f.write_str("use another home, and import the files in certs and secrets"),
             Hint::ImportRevocations => f.write_str("import it: it holds revocations"),

@@ -123,6 +123,9 @@ pub(crate) struct Common {
     /// A command that prints passphrases, one on each line; it is run by sh
     #[arg(long, global = true, value_name = "COMMAND", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     pub(crate) passphrase_command: Option<String>,
+    /// A file with the PIN of a token, on its first line; /dev/fd/N is a descriptor [default: that of the configuration or of the URI, or a prompt]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) pin_file: Option<PathBuf>,
     /// Use this time (RFC 3339) instead of now
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) at: Option<String>,

@@ -33,6 +33,10 @@ pub(crate) fn words(hint: &Hint) -> String {
             let trust = if *has_others { format!(", then postseal key trust ID {address}") } else { String::new() };
             format!("postseal key generate{options} {address}, or postseal key import FILE{trust}")
         }
+        Hint::GivePin => {
+            "name a file with it: --pin-file FILE, pin of [[token]] in the configuration, or pin-source in the URI"
+                .to_owned()
+        }
         Hint::ImportAgain => "import it again: `postseal key import`".to_owned(),
         Hint::ImportOldHome => {
             "give another --home, and `postseal key import` the files in certs and secrets".to_owned()

@@ -10,6 +10,7 @@ mod later;
 mod log;
 mod output;
 mod passphrase;
+mod pins;
 mod prompt;
 mod servers;
 mod session;

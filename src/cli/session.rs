@@ -11,26 +11,31 @@ use std::{
 
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
-    config::{self, Config, KeySource, Presence},
+    config::{self, Config, KeySource, Presence, Token},
     crypto::{Legacy, SecretKey},
     discover::{Discovery, Settings, StatusLocal, Statuses},
     engine::{Engine, OpenedParts, Opening, Within, page::Page},
-    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Want},
+    keys::{
+        Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Tokens, Want,
+    },
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
     sandbox::Sandbox,
-    service::{CapabilityStore, Environment, OpenSources, with_network, with_statuses},
+    service::{CapabilityStore, Environment, OpenSources, open_tokens, with_network, with_statuses},
     store::{self, Keystore},
+    token::OpenTokens,
 };
 
-use super::{args::Common, ask, input, prompt, servers, show, values};
+use super::{args::Common, ask, input, pins::PinsOfRun, prompt, servers, show, values};
 
 /// One run of the program.
 pub(crate) struct Session {
     common: Common,
     /// Of a configuration; without one, there is the home alone.
     sources: Option<Vec<KeySource>>,
+    /// The tokens of a configuration.
+    known_tokens: Vec<Token>,
     /// The sources on the network, if they may be asked.
     network: Option<Settings>,
     /// From where the status of certificates is fetched for a verdict, if it is.
@@ -42,6 +47,7 @@ pub(crate) struct Session {
     none: Memory,
     given: OnceCell<Vec<Secret>>,
     passphrases: OnceCell<Arc<Passphrases>>,
+    tokens: OnceCell<Arc<OpenTokens>>,
     home: OnceCell<Arc<Keystore>>,
     keys: OnceCell<Chain>,
     asked: OnceCell<Arc<AskedPassword>>,
@@ -60,6 +66,7 @@ impl Session {
         Ok(Session {
             common,
             sources: None,
+            known_tokens: Vec::new(),
             network: None,
             fetches: None,
             configured_fetches: None,
@@ -68,6 +75,7 @@ impl Session {
             none: Memory::new(),
             given: OnceCell::new(),
             passphrases: OnceCell::new(),
+            tokens: OnceCell::new(),
             home: OnceCell::new(),
             keys: OnceCell::new(),
             asked: OnceCell::new(),
@@ -92,7 +100,8 @@ impl Session {
         let limits = Limits { network: config.bounds.message.network, ..session.limits };
         let (sources, network) = (Some(config.keys.clone()), config.network()?);
         let configured_fetches = config.status_settings().cloned();
-        let session = Session { sources, network, configured_fetches, limits, ..session };
+        let known_tokens = config.tokens.clone();
+        let session = Session { sources, known_tokens, network, configured_fetches, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
@@ -254,6 +263,13 @@ impl Session {
         Ok(Arc::clone(self.passphrases.get_or_init(|| Arc::new(passphrases))))
     }
 
+    /// The tokens of this run. None is asked before a key on it is used.
+    pub(crate) fn tokens(&self) -> &Arc<OpenTokens> {
+        self.tokens.get_or_init(|| {
+            Arc::new(open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone()))))
+        })
+    }
+
     /// The lines of `--passphrase-file` or `--passphrase-fd`, or what `--passphrase-command` prints, or the lines of the file that
     /// `POSTSEAL_PASSPHRASE_FILE` names; read once because a pipe cannot be read twice.
     pub(crate) fn given_passphrases(&self) -> Result<Vec<Secret>> {
@@ -299,7 +315,8 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let opened = OpenSources::of(&self.sources()?, &self.passphrases()?, &self.limits)?;
+        let tokens = Arc::clone(self.tokens()) as Arc<dyn Tokens>;
+        let opened = OpenSources::with_tokens(&self.sources()?, &self.passphrases()?, &self.limits, Some(tokens))?;
         opened.skipped.iter().for_each(|skipped| show::warning(skipped));
         let beside: &dyn Keys = opened.home.as_deref().map_or(&self.none, |home| home);
         let mut given = self.load(&self.common.keys, beside)?;
@@ -442,7 +459,8 @@ impl Session {
 
     fn home_at(&self, home: &Path) -> Result<Keystore> {
         Ok(Keystore::open_home(home, self.passphrases()?, &self.limits)?
-            .with_credentials(config::credentials_directory()))
+            .with_credentials(config::credentials_directory())
+            .with_tokens(Some(Arc::clone(self.tokens()) as Arc<dyn Tokens>)))
     }
 
     fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {

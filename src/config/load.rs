@@ -13,6 +13,7 @@ use super::{
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
+    tokens,
 };
 use crate::{
     base::{Error, Kind, Limits, Network, Result},
@@ -91,6 +92,7 @@ impl Reader<'_> {
     fn config(&mut self, root: &Table<'_>) -> Option<Config> {
         let keys = self.keys(root);
         let passphrases = self.secret(root, "passphrases");
+        let tokens = tokens::read(self, root);
         let marker = self.secret(root, "marker");
         let hostname = root.required("hostname").and_then(|name| self.document.read(&name, hostname));
         let revocation = self.choice(
@@ -159,6 +161,7 @@ impl Reader<'_> {
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         Some(Config {
             keys,
+            tokens,
             passphrases,
             hostname: hostname?,
             authserv_id: authserv_id?,

@@ -43,6 +43,7 @@ mod reader;
 mod rules;
 mod secret;
 mod table;
+mod tokens;
 mod users;
 
 use std::{
@@ -58,6 +59,7 @@ pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
+pub use tokens::Token;
 pub use users::{Users, user_line};
 
 use crate::{
@@ -76,6 +78,8 @@ use crate::{
 pub struct Config {
     /// Where keys are, in the order in which they are asked; one home at most.
     pub keys: Vec<KeySource>,
+    /// Tokens with private keys that the home names.
+    pub tokens: Vec<Token>,
     /// The passphrases for the keys, one per line.
     pub passphrases: Option<SecretFrom>,
     /// The name of this host, in SMTP greetings and in Received fields.

@@ -61,7 +61,7 @@ impl LegacyRsa {
     }
 
     /// A number to the power of the private exponent, blinded (RFC 8017, section 5.1.2).
-    fn power(&self, octets: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn power(&self, octets: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let base = number(octets).try_resize(self.0.n().bits_precision())?;
         let power = Zeroizing::new(rsa_decrypt_and_check(&self.0, Some(&mut SysRng), &base).ok()?);
         Some(Zeroizing::new(sized(&power, self.0.size())))
@@ -173,6 +173,11 @@ impl Elgamal {
 
 /// The DigestInfo of RFC 8017, section 9.2, around a digest of `hash`.
 fn pkcs1(hash: Hash) -> Option<Pkcs1v15Sign> {
+    Some(Pkcs1v15Sign { hash_len: Some(hash.length()), prefix: digest_info(hash)?.into() })
+}
+
+/// What stands before the digest in that DigestInfo.
+pub(super) fn digest_info(hash: Hash) -> Option<Vec<u8>> {
     let oid: &[u8] = match hash {
         // RFC 8017, appendix B.1; Teletrust for RIPEMD-160 (RFC 9580, section 5.2.2); NIST for SHA-3 (RFC 8702).
         Hash::Md2 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x02],
@@ -192,12 +197,11 @@ fn pkcs1(hash: Hash) -> Option<Pkcs1v15Sign> {
         // RFC 8702 has them with PSS alone.
         Hash::Shake128 | Hash::Shake256 => return None,
     };
-    let length = hash.length();
-    let (oid_length, digest_length) = (oid.len() as u8, length as u8);
+    let (oid_length, digest_length) = (oid.len() as u8, hash.length() as u8);
     let mut prefix = vec![0x30, oid_length + digest_length + 8, 0x30, oid_length + 4, 0x06, oid_length];
     prefix.extend_from_slice(oid);
     prefix.extend_from_slice(&[0x05, 0x00, 0x04, digest_length]);
-    Some(Pkcs1v15Sign { hash_len: Some(length), prefix: prefix.into() })
+    Some(prefix)
 }
 
 fn public(n: &[u8], e: &[u8]) -> Option<PublicKey> {

@@ -36,6 +36,13 @@ impl Rejection {
         Rejection { key: hmac::Key::new(hmac::HMAC_SHA256, hashed.as_ref()), length }
     }
 
+    /// For a key whose private exponent is not here: `secret` is random, belongs to that key alone and stays the same, so that a ciphertext has one
+    /// substitute for ever.
+    pub(super) fn keyed(secret: &Secret, length: usize) -> Rejection {
+        let hashed = digest::digest(&digest::SHA256, secret.expose());
+        Rejection { key: hmac::Key::new(hmac::HMAC_SHA256, hashed.as_ref()), length }
+    }
+
     /// The message that stands for `wrapped`, when its padding is wrong.
     pub(super) fn message(&self, wrapped: &[u8]) -> Secret {
         let (message, length) = self.substitute(wrapped);

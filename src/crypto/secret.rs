@@ -50,6 +50,9 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
 
     /// Signs a digest.
     ///
+    /// A key that cannot be reached (a token that is not plugged in) answers every operation with an error that
+    /// [is of this machine](crate::base::Error::is_of_machine), of kind `TryAgain`. It is never taken for a refusal: see [`unless_refused`].
+    ///
     /// The answer is the RSA signature as a big-endian number of the modulus' length; for ECDSA `r || s`, each of
     /// the curve's length; for Ed25519 the 64 octets of RFC 8032; for DSA `r || s`, each of the subgroup order's length.
     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>>;
@@ -64,6 +67,29 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
     /// The shared secret with `peer`: an uncompressed point (X9.62, leading 4) answered by its x-coordinate,
     /// or 32 octets (56 for X448) of RFC 7748 answered by as many.
     fn agree(&self, peer: &[u8]) -> Result<Secret>;
+}
+
+/// The answer of a key to what a stranger sent; `None` when the key refused it, for whatever reason, so that all refusals look alike.
+///
+/// # Errors
+///
+/// The key could not be asked: a token is gone, a PIN is wrong. That says nothing about what was sent, and is temporary.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{base::{Error, Kind}, crypto::unless_refused};
+///
+/// assert_eq!(unless_refused::<()>(Err(Error::no_key("rsa2048 key: cannot decrypt"))), Ok(None));
+/// let gone = Error::new(Kind::TryAgain, "token mail: is not there");
+/// assert_eq!(unless_refused::<()>(Err(gone.clone())), Err(gone));
+/// ```
+pub fn unless_refused<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_of_machine() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What a private key can be.

@@ -13,6 +13,8 @@ mod snapshot;
 mod source;
 mod state;
 mod status;
+mod token_key;
+mod token_uri;
 mod withdrawal;
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub use snapshot::Snapshot;
 pub use source::Source;
 pub use state::KeyState;
 pub use status::{Kept, StatementStore, StatusSource};
+pub use token_key::{LockedTokenKeys, TokenKey, TokenKeys, Tokens};
+pub use token_uri::TokenUri;
 pub use withdrawal::{RevocationReason, Withdrawal};
 
 use crate::{

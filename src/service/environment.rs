@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{OpenSources, with_network, with_statuses};
+use super::{OpenSources, open_tokens, tokens::NoPins, with_network, with_statuses};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
@@ -44,7 +44,9 @@ impl Environment {
         };
         let mut given = Memory::new();
         lines.iter().cloned().for_each(|password| given.add_password(password));
-        let opened = OpenSources::of(&config.keys, &Arc::new(Passphrases::new(lines)), &config.bounds.message)?;
+        let tokens = Arc::new(open_tokens(&config.tokens, Arc::new(NoPins)));
+        let passphrases = Arc::new(Passphrases::new(lines));
+        let opened = OpenSources::with_tokens(&config.keys, &passphrases, &config.bounds.message, Some(tokens))?;
         for skipped in &opened.skipped {
             tracing::warn!(event = "key-skipped", reason = %skipped);
         }

@@ -25,6 +25,7 @@ mod reminders;
 mod renewing;
 mod signals;
 mod sources;
+mod tokens;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -42,6 +43,7 @@ pub use self::{
     provisioning::ProvisioningHandler,
     quarantine::quarantine,
     sources::OpenSources,
+    tokens::open_tokens,
 };
 use crate::{
     base::{Error, Result},

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use crate::{
     base::{Error, Hint, Kind, Limits, Result, Secret},
     config::{self, KeySource, Presence},
-    keys::{Keys, Memory, Passphrases},
+    keys::{Keys, Memory, Passphrases, Tokens},
     store::{self, Keystore},
 };
 
@@ -27,6 +27,20 @@ impl OpenSources {
     ///
     /// `Config`: a file cannot be read, or a required home is not there. Others: those of [`store::load_beside`], or the home cannot be opened.
     pub fn of(sources: &[KeySource], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<OpenSources> {
+        OpenSources::with_tokens(sources, passphrases, limits, None)
+    }
+
+    /// As [`OpenSources::of`]; `tokens` opens the keys of the home that are on tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenSources::of`].
+    pub fn with_tokens(
+        sources: &[KeySource],
+        passphrases: &Arc<Passphrases>,
+        limits: &Limits,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> Result<OpenSources> {
         let mut opened = OpenSources::default();
         for source in sources {
             if let KeySource::Home(place, presence) = source {
@@ -36,7 +50,8 @@ impl OpenSources {
                         format!("{}: there are no keys here, or the file system is not mounted", place.display());
                     return Err(Error::new(Kind::Config, what).with_hint(Hint::MakeHome));
                 }
-                opened.home = Some(Arc::new(home.with_credentials(config::credentials_directory())));
+                let home = home.with_credentials(config::credentials_directory()).with_tokens(tokens.clone());
+                opened.home = Some(Arc::new(home));
             }
         }
         for source in sources {

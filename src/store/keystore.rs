@@ -27,8 +27,8 @@ use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{
-        Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Query, Record,
-        SharedPassphrase, Want,
+        Announcement, Binding, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases, ProtocolName, Query, Record,
+        SharedPassphrase, TokenKeys, Tokens, Want,
     },
     mail::Address,
 };
@@ -72,6 +72,7 @@ pub struct Keystore {
     folder: PathBuf,
     credentials: Option<PathBuf>,
     passphrases: Arc<Passphrases>,
+    tokens: Option<Arc<dyn Tokens>>,
     limits: Limits,
     random: Arc<dyn Random>,
     cache: Mutex<Cache>,
@@ -114,6 +115,7 @@ impl Keystore {
             folder: folder.to_owned(),
             credentials: None,
             passphrases,
+            tokens: None,
             limits: limits.clone(),
             random: Arc::new(SystemRandom),
             cache: Mutex::default(),
@@ -124,6 +126,12 @@ impl Keystore {
     #[must_use]
     pub fn with_credentials(self, folder: Option<PathBuf>) -> Keystore {
         Keystore { credentials: folder, ..self }
+    }
+
+    /// Sets what opens keys on tokens. Without it they answer with an error that is temporary.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Option<Arc<dyn Tokens>>) -> Keystore {
+        Keystore { tokens, ..self }
     }
 
     /// Sets the source of randomness for new keys and for sealing; without it, the operating system's.
@@ -219,8 +227,26 @@ impl Keystore {
     ///
     /// # Errors
     ///
-    /// `Inaccessible` when the master key is missing or does not fit; `Damaged` when what is stored is.
+    /// `Inaccessible` when the master key is missing or does not fit; `Damaged` when what is stored is; `NoKey` when they are on a token.
     pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
+        let held = self.held(fingerprint)?;
+        match held.as_ref().is_some_and(|held| TokenKeys::recognizes(held.expose())) {
+            true => Err(Error::no_key(format!("key {fingerprint}: its secret part is on a token and stays there"))),
+            false => Ok(held),
+        }
+    }
+
+    /// Where the secret parts of a certificate are, if they are on tokens.
+    ///
+    /// # Errors
+    ///
+    /// `Inaccessible` when the master key is missing or does not fit; `Damaged` when what is stored is.
+    pub fn token_keys(&self, fingerprint: &Handle) -> Result<Option<TokenKeys>> {
+        self.held(fingerprint)?.map_or(Ok(None), |held| TokenKeys::read(&held))
+    }
+
+    /// Secret parts, or where they are on tokens.
+    fn held(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
         self.data_key_of(&master, &mut self.cache())?.open(fingerprint.as_str(), &sealed).map(Some)
     }
@@ -426,7 +452,12 @@ impl Keystore {
             return Ok(Some(Arc::clone(locked)));
         }
         let octets = self.data_key_of(&master, &mut cache)?.open(fingerprint.as_str(), &sealed)?;
-        let locked = format::of(record.protocol())?.locked(record, octets, &self.passphrases, &self.limits)?;
+        let locked = match TokenKeys::read(&octets)? {
+            Some(keys) => {
+                Arc::new(LockedTokenKeys::new(record.protocol(), keys, self.tokens.clone())) as Arc<dyn Locked>
+            }
+            None => format::of(record.protocol())?.locked(record, octets, &self.passphrases, &self.limits)?,
+        };
         cache.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
         Ok(Some(locked))
     }

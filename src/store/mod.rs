@@ -45,6 +45,8 @@ pub use master::MasterKey;
 #[cfg(feature = "store")]
 pub use transfer::{Destination, Transferred, connect, roles, transfer, upgrade};
 
+#[cfg(feature = "store")]
+use crate::keys::TokenKeys;
 use crate::{
     base::{Limits, Result, Secret},
     keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record},
@@ -155,7 +157,12 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
 /// Merges two copies of one certificate with their secret parts, the newer one second: its proven parts replace those of the other.
 #[cfg(feature = "store")]
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
+    let is_on_token = |secret: &Secret| TokenKeys::recognizes(secret.expose());
     let secret = match (&old.secret, &new.secret) {
+        // They are not merged: one place has all the keys of a certificate.
+        (Some(held), Some(newer)) if is_on_token(held) || is_on_token(newer) => {
+            Some(if new.proven.is_empty() { held.clone() } else { newer.clone() })
+        }
         (Some(old), Some(newer)) => Some(format::of(new.record.protocol())?.merge_secret(old, newer, &new.proven)?),
         (old, newer) => newer.clone().or_else(|| old.clone()),
     };

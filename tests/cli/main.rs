@@ -26,5 +26,6 @@ mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;
+mod tokens;
 mod verbs;
 mod within;

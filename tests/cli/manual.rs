@@ -26,6 +26,13 @@ fn the_life_of_a_certificate() {
     }
 }
 
+#[test]
+fn keys_on_tokens() {
+    if present(&["softhsm2-util", crate::support::token::SOFTHSM]) {
+        assert!(typed("tokens.md", &with_message()) > 10);
+    }
+}
+
 fn with_message() -> Lab {
     let lab = Lab::new();
     lab.write("message.eml", "From: alice@example.org\nTo: bob@example.org\nSubject: Lunch\n\nAt noon.\n");

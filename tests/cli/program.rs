@@ -58,6 +58,9 @@ fn settings_shown_in_the_manual_are_valid() {
             lab.write("ldap-password", "secret\n")
                 .write("ldap-ca.pem", fs::read(root.join("testdata/smime/ed25519.pem")).unwrap());
             fs::set_permissions(lab.path("ldap-password"), fs::Permissions::from_mode(0o600)).unwrap();
+            // Of a token.
+            lab.write("pin", "1234\n");
+            fs::set_permissions(lab.path("pin"), fs::Permissions::from_mode(0o600)).unwrap();
             for (name, of) in [("chain", "ed25519.pem"), ("key", "ed25519.key.pem")] {
                 let path = lab.path(&format!("tls/{name}.pem"));
                 fs::copy(root.join("testdata/smime").join(of), &path).unwrap();
@@ -68,6 +71,7 @@ fn settings_shown_in_the_manual_are_valid() {
             // What is on the administrator's machine.
             let block = block.replace("/var/lib/postseal-web", "home").replace("/usr/sbin/sendmail.real", "/bin/true");
             let block = block.replace("/usr/sbin/sendmail", "/bin/true").replace("/usr/bin/msmtp", "/bin/true");
+            let block = block.replace("/usr/lib/softhsm/libsofthsm2.so", "/bin/true");
             let block = block.replace("/home/alice/.local/share/postseal", "home");
             lab.write("c.toml", format!("{base}{block}"));
             let done = lab.run(&["config", "check", "c.toml"]);

@@ -233,8 +233,9 @@ fn the_manual_lists_every_cause() {
     }
 }
 
-/// Causes with a test of their own in this file.
-const ELSEWHERE: [&str; 2] = ["configuration invalid", "disk full, or quarantine not writable"];
+/// Causes with a test of their own, in this file and in tokens.rs.
+const ELSEWHERE: [&str; 3] =
+    ["configuration invalid", "disk full, or quarantine not writable", "token gone, or its PIN wrong"];
 
 #[test]
 fn an_invalid_configuration_is_temporary() {

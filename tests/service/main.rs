@@ -29,3 +29,4 @@ mod status;
 mod submission;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;

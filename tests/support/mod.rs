@@ -22,4 +22,5 @@ pub(crate) mod postgres;
 pub(crate) mod requirements;
 pub(crate) mod schema;
 pub(crate) mod served;
+pub(crate) mod token;
 pub(crate) mod web;

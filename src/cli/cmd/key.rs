@@ -27,6 +27,7 @@ mod revoke;
 mod second;
 mod selection;
 pub(super) mod show;
+mod token;
 pub(super) mod tree;
 mod trust;
 mod untrust;
@@ -74,7 +75,7 @@ enum Verb {
         /// Trust every certificate in the files as a root certificate (S/MIME)
         #[arg(long)]
         anchor: bool,
-        /// The files; `-` is standard input
+        /// The files; `-` is standard input. `pkcs11:...` is a token (RFC 7512): its certificates, and its keys for them and for those of the home
         #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
@@ -152,7 +153,12 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
             (None, None) => generate::generate(what, &home, session)?,
         },
         Verb::Import { anchor, files } => {
-            import(files, if *anchor { Trust::Anchor } else { Trust::Nothing }, &home, session)?;
+            let (tokens, files): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|name| token::is_uri(name));
+            let trust = if *anchor { Trust::Anchor } else { Trust::Nothing };
+            tokens.iter().try_for_each(|uri| token::import(uri, &trust, &home, session))?;
+            if !files.is_empty() {
+                import(&files, trust, &home, session)?;
+            }
         }
         Verb::Export(what) => export::export(what, &home, session)?,
         Verb::List(what) => list::list(what, &home, session)?,

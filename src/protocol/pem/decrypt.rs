@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Hint, Result, Secret},
-    crypto::{Cipher, Unwrap, cbc_decrypt},
+    crypto::{Cipher, Unwrap, cbc_decrypt, unless_refused},
     keys::{Handle, ProtocolName, Purpose, Query, Want},
     mail::encoding::base64_decode,
     protocol::{Context, undecryptable},
@@ -190,7 +190,7 @@ fn no_recipient() -> Error {
     Error::no_key("pem message: no secret key opens it").with_hint(Hint::ImportSecretKey)
 }
 
-/// Unwraps a key; `None` if it was wrapped for another recipient.
+/// Unwraps a key; `None` if it was wrapped for another recipient. An error if the key is locked or cannot be reached.
 fn unwrap(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Result<Option<Secret>> {
     let Some(record) = &candidate.record else { return Ok(None) };
     let Some(handle) = record.secrets().first() else { return Ok(None) };
@@ -202,7 +202,7 @@ fn unwrap(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Result
     // Leading zero octets of the number may be omitted.
     let mut number = vec![0; length - wrapped.len()];
     number.extend_from_slice(wrapped);
-    Ok(secret.decrypt(Unwrap::RsaPkcs1, &number).ok())
+    unless_refused(secret.decrypt(Unwrap::RsaPkcs1, &number))
 }
 
 /// Maximum keys of the right length tried on the text. Source: a regular message has one; eight allow for a recipient

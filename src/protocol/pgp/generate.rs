@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use sequoia_openpgp::{
     Cert, Packet, anyhow, armor,
     cert::CertRevocationBuilder,
-    crypto::{Password, S2K, random},
+    crypto::{Password, S2K, Signer, random},
     packet::{
         Key, UserID,
-        key::{Key4, Key6, KeyRole, PrimaryRole, SecretParts, SubordinateRole},
+        key::{Key4, Key6, KeyRole, PrimaryRole, PublicParts, SecretParts, SubordinateRole},
         signature::SignatureBuilder,
     },
     serialize::Marshal,
@@ -152,8 +152,7 @@ fn rsa<R: KeyRole>(profile: Profile, parts: &RsaComponents, now: SystemTime) -> 
     made.map_err(|error| failed(&error))
 }
 
-/// Binds subkey and user IDs to the primary key, in the order of RFC 9580, section 10.1, and encrypts the secret parts
-/// last.
+/// A certificate with its secret parts, which are encrypted last, and its revocation.
 fn assemble(
     request: &Request,
     now: SystemTime,
@@ -162,13 +161,28 @@ fn assemble(
     subkey: Key<SecretParts, SubordinateRole>,
 ) -> anyhow::Result<(Cert, Packet)> {
     let mut signer = primary.clone().into_keypair()?;
-    let bare = Cert::try_from(vec![Packet::from(primary.clone())])?;
+    let parts = (primary.clone().take_secret().0, subkey.clone().take_secret().0);
+    let (cert, revocation) = bind(request, now, user_ids, &mut signer, parts)?;
+    let passphrase = request.passphrase.as_ref();
+    let (subkey, primary) = (lock(subkey, request.profile, passphrase)?, lock(primary, request.profile, passphrase)?);
+    Ok((cert.insert_packets([Packet::from(subkey), primary.into()])?.0, revocation))
+}
+
+/// Binds subkey and user IDs to the primary key, which signs, in the order of RFC 9580, section 10.1.
+pub(super) fn bind(
+    request: &Request,
+    now: SystemTime,
+    user_ids: &[UserID],
+    signer: &mut dyn Signer,
+    (primary, subkey): (Key<PublicParts, PrimaryRole>, Key<PublicParts, SubordinateRole>),
+) -> anyhow::Result<(Cert, Packet)> {
+    let bare = Cert::try_from(vec![Packet::from(primary)])?;
     let mut packets = Vec::new();
     // Version 6 keys carry preferences in a direct-key signature (RFC 9580, section 10.1.1), version 4 keys in each
     // user ID binding.
     if request.profile == Profile::Rfc9580 {
         let direct = preferences(signature(SignatureType::DirectKey, now)?, request)?;
-        packets.push(direct.sign_direct_key(&mut signer, bare.primary_key().key())?.into());
+        packets.push(direct.sign_direct_key(signer, bare.primary_key().key())?.into());
     }
     for (number, user_id) in user_ids.iter().enumerate() {
         let mut binding = signature(SignatureType::PositiveCertification, now)?;
@@ -178,19 +192,17 @@ fn assemble(
         if number == 0 {
             binding = binding.set_primary_userid(true)?;
         }
-        let binding = user_id.bind(&mut signer, &bare, binding)?;
+        let binding = user_id.bind(signer, &bare, binding)?;
         packets.extend([Packet::from(user_id.clone()), binding.into()]);
     }
     let binding = encryption(signature(SignatureType::SubkeyBinding, now)?, request.validity)?;
-    let binding = subkey.bind(&mut signer, &bare, binding)?;
-    let passphrase = request.passphrase.as_ref();
-    let (subkey, primary) = (lock(subkey, request.profile, passphrase)?, lock(primary, request.profile, passphrase)?);
-    packets.extend([subkey.into(), binding.into(), primary.into()]);
+    let binding = subkey.bind(signer, &bare, binding)?;
+    packets.extend([Packet::from(subkey), binding.into()]);
     let cert = bare.insert_packets(packets)?.0;
     let revocation = CertRevocationBuilder::new()
         .set_signature_creation_time(now)?
         .set_reason_for_revocation(ReasonForRevocation::Unspecified, b"")?
-        .build(&mut signer, &cert, None)?;
+        .build(signer, &cert, None)?;
     Ok((cert, revocation.into()))
 }
 
@@ -258,7 +270,7 @@ pub(super) fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The user IDs, `Name <a@example.org>` or the bare address. Each must parse back to its address.
-fn user_ids(request: &Request) -> Result<Vec<UserID>> {
+pub(super) fn user_ids(request: &Request) -> Result<Vec<UserID>> {
     if request.addresses.is_empty() {
         return Err(Error::usage("key: needs an address"));
     }
@@ -279,5 +291,5 @@ pub(super) fn user_id(name: Option<&str>, address: &Address) -> Result<UserID> {
 }
 
 pub(super) fn failed(error: &anyhow::Error) -> Error {
-    Error::unavailable(format!("key generation: {}", words::reason(error)))
+    words::of_machine(error).unwrap_or_else(|| Error::unavailable(format!("key generation: {}", words::reason(error))))
 }

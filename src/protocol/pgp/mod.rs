@@ -14,6 +14,7 @@ mod derivation;
 mod each;
 mod encrypt;
 pub(super) mod expiry;
+pub mod external;
 mod framing;
 pub mod generate;
 mod inline;
@@ -51,6 +52,7 @@ mod words;
 // armor.rs      decode armor and the cleartext framework
 // chunks.rs     a reader that frees the memory it has read
 // counting.rs   packet headers, to count packets before Sequoia parses them
+// external.rs   certificates around keys that are elsewhere: on tokens
 // framing.rs    split octets into packets
 // kind.rs       classify octets without a key
 // open.rs       open one layer: PGP/MIME, inline                         (claim, open)

@@ -25,7 +25,7 @@ use super::{
     relock::passphrase_of,
     revocation::{self, Known},
     secret::Handled,
-    suite,
+    suite, words,
 };
 use crate::{
     base::{Error, Limits, Result, Secret, rfc3339},
@@ -246,7 +246,7 @@ impl OwnCert {
     }
 
     fn failed(&self, error: &anyhow::Error) -> Error {
-        failed(&self.fingerprint, error)
+        words::of_machine(error).unwrap_or_else(|| failed(&self.fingerprint, error))
     }
 }
 

@@ -16,7 +16,7 @@ use sequoia_openpgp::{
     types::{Curve as PgpCurve, HashAlgorithm, SymmetricAlgorithm},
 };
 
-use super::suite;
+use super::{suite, words};
 use crate::{
     base::{Error, Result, Secret},
     crypto::{Hash, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, hkdf},
@@ -27,12 +27,19 @@ use crate::{
 pub(super) struct Handled {
     public: Key<PublicParts, UnspecifiedRole>,
     secret: Arc<dyn SecretKey>,
+    /// Why the key could not be asked to decrypt: Sequoia drops it.
+    unreachable: Option<Error>,
 }
 
 impl Handled {
     /// `secret` must belong to `public`. If it does not, signatures do not verify and nothing is decrypted.
     pub(super) fn new(public: Key<PublicParts, UnspecifiedRole>, secret: Arc<dyn SecretKey>) -> Handled {
-        Handled { public, secret }
+        Handled { public, secret, unreachable: None }
+    }
+
+    /// Why the last decryption could not be tried, if it could not: the key is out of reach for now.
+    pub(super) fn unreachable(self) -> Option<Error> {
+        self.unreachable
     }
 }
 
@@ -76,6 +83,14 @@ impl Decryptor for Handled {
     }
 
     fn decrypt(&mut self, wrapped: &mpi::Ciphertext, length: Option<usize>) -> sequoia_openpgp::Result<SessionKey> {
+        let decrypted = self.session_key(wrapped, length);
+        self.unreachable = decrypted.as_ref().err().and_then(words::of_machine);
+        decrypted
+    }
+}
+
+impl Handled {
+    fn session_key(&self, wrapped: &mpi::Ciphertext, length: Option<usize>) -> sequoia_openpgp::Result<SessionKey> {
         let secret = &self.secret;
         match (self.public.mpis(), wrapped) {
             (mpi::PublicKey::RSA { n, .. }, mpi::Ciphertext::RSA { c }) => {

@@ -51,6 +51,8 @@ pub(super) struct Sessions<'a> {
     is_named: bool,
     /// Why an available key could not be used.
     locked: Option<Error>,
+    /// Why a key could not be asked. Another one may still decrypt.
+    unreachable: Option<Error>,
 }
 
 /// The container for which a session key is needed.
@@ -74,7 +76,7 @@ struct Search {
 
 impl<'a> Sessions<'a> {
     pub(super) fn new(context: Context<'a>) -> Self {
-        Sessions { context, tries: 0, attempts: 0, is_named: false, locked: None }
+        Sessions { context, tries: 0, attempts: 0, is_named: false, locked: None, unreachable: None }
     }
 
     /// Tries every session key decrypted from the packets before `lock` with `opens`, until that returns the cipher's
@@ -82,7 +84,8 @@ impl<'a> Sessions<'a> {
     ///
     /// If a named key does not open the container, the error is [`undecryptable`], whatever the cause. A session key
     /// with a wrong checksum (RFC 9580, section 5.1) is replaced by a random one, so that failing takes the same time.
-    /// For hidden recipients the error is the same as without any key, whether or not a session key was decrypted.
+    /// For hidden recipients the error is the same as without any key, whether or not a session key was decrypted. A key
+    /// that may decrypt and cannot be reached (a token that is not plugged in) is an error of this machine.
     pub(super) fn unlock(
         &mut self,
         lock: &Lock<'_>,
@@ -106,6 +109,9 @@ impl<'a> Sessions<'a> {
             {
                 return Ok(cipher);
             }
+        }
+        if let Some(unreachable) = self.unreachable.take() {
+            return Err(unreachable);
         }
         if search.is_tried && !search.is_decrypted {
             let substitute = self.substitute(lock)?;
@@ -192,7 +198,7 @@ impl<'a> Sessions<'a> {
         let absent = record.handles().iter().filter(|own| own.is_named_by(named) && !record.secrets().contains(own));
         for handle in absent {
             if let Err(error) = self.context.keys.secret(record, handle) {
-                self.locked.get_or_insert(error);
+                self.note(error);
             }
         }
     }
@@ -220,11 +226,24 @@ impl<'a> Sessions<'a> {
             Ok(Some(secret)) => secret,
             Ok(None) => return Ok(None),
             Err(error) => {
-                self.locked.get_or_insert(error);
+                self.note(error);
                 return Ok(None);
             }
         };
-        Ok(Some(esk.decrypt(&mut Handled::new(key, secret), hint)))
+        let mut handled = Handled::new(key, secret);
+        let session = esk.decrypt(&mut handled, hint);
+        match handled.unreachable() {
+            Some(error) if session.is_none() => {
+                self.note(error);
+                Ok(None)
+            }
+            _ => Ok(Some(session)),
+        }
+    }
+
+    fn note(&mut self, error: Error) {
+        let noted = if error.is_of_machine() { &mut self.unreachable } else { &mut self.locked };
+        noted.get_or_insert(error);
     }
 
     fn by_password(

@@ -238,9 +238,10 @@ fn serialized(packet: &Packet) -> Result<Vec<u8>> {
 }
 
 fn failed(error: &anyhow::Error) -> Error {
-    Error::unavailable(format!("signature: {}", words::reason(error)))
+    words::of_machine(error).unwrap_or_else(|| Error::unavailable(format!("signature: {}", words::reason(error))))
 }
 
 fn refused(key: &Key<PublicParts, UnspecifiedRole>, error: &anyhow::Error) -> Error {
-    Error::no_key(format!("key {}: cannot sign: {}", key.fingerprint().to_hex(), words::reason(error)))
+    let refusal = || format!("key {}: cannot sign: {}", key.fingerprint().to_hex(), words::reason(error));
+    words::of_machine(error).unwrap_or_else(|| Error::no_key(refusal()))
 }

@@ -23,6 +23,12 @@ pub(super) fn reason(error: &anyhow::Error) -> String {
     }
 }
 
+/// Our own error in it, if this machine is at fault: a token is not plugged in, and the next try may succeed.
+pub(super) fn of_machine(error: &anyhow::Error) -> Option<Error> {
+    let ours = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
+    ours.filter(|error| error.is_of_machine()).cloned()
+}
+
 fn of(error: &PgpError) -> String {
     match error {
         PgpError::BadSignature(_) => "a signature in it is not valid".to_owned(),

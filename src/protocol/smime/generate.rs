@@ -87,21 +87,38 @@ impl Request {
 /// `Usage` if there is no address, the name is not suitable, or the certificate expires too late; `Unavailable` if key
 /// generation fails.
 pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Result<Described> {
+    let name = checked_name(request)?;
+    let pair = Pair::new(request.algorithm)?;
+    let certificate = self_signed(request, &name, (&pair.public, pair.secret.as_ref()), clock, random)?;
+    pair.described(&certificate, request.passphrase.as_ref(), random)
+}
+
+/// The common name of the subject. An error of kind `Usage` if there is no address, or the name is not suitable.
+pub(super) fn checked_name(request: &Request) -> Result<String> {
     let first = request.addresses.first().ok_or_else(|| Error::usage("key: needs an address"))?;
     let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| first.to_string(), str::to_owned);
     issue::check_name(&name)?;
-    let pair = Pair::new(request.algorithm)?;
-    let subject = request.subject.clone().unwrap_or_else(|| issue::common_name(&name));
-    let owner = Owner { subject: &subject, addresses: &request.addresses, public: &pair.public };
+    Ok(name)
+}
+
+/// A certificate that the key signs itself, DER. An error of kind `Usage` if it expires too late.
+pub(super) fn self_signed(
+    request: &Request,
+    name: &str,
+    (public, secret): (&PublicKey, &dyn SecretKey),
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<Vec<u8>> {
+    let subject = request.subject.clone().unwrap_or_else(|| issue::common_name(name));
+    let owner = Owner { subject: &subject, addresses: &request.addresses, public };
     let now = clock.now();
     let end = match request.validity {
         Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: expires too late"))?,
         // Without an end: 9999-12-31T23:59:59Z (RFC 5280, section 4.1.2.5).
         None => SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799),
     };
-    let certificate = issue::self_signed(&owner, pair.secret.as_ref(), (now, end), random)?;
-    pair.described(&certificate, request.passphrase.as_ref(), random)
+    issue::self_signed(&owner, secret, (now, end), random)
 }
 
 /// A new key pair.

@@ -16,6 +16,7 @@ mod encode;
 mod encrypt;
 mod enveloped;
 pub mod export;
+pub mod external;
 pub mod generate;
 mod issue;
 mod key_material;
@@ -55,6 +56,7 @@ mod verify;
 // pkcs12.rs     private keys and certificates encrypted with a passphrase
 // pbe.rs        encryption with a passphrase
 // generate.rs   generate keys with self-signed certificates
+// external.rs   certificates around keys that are elsewhere: on tokens
 // issue.rs      certificates and certification requests
 // authority.rs  a certification authority: issue certificates for mail, and revocation lists
 // export.rs     write certificates and private keys

@@ -268,5 +268,5 @@ const ED448: ObjectIdentifier = rfc8410::ID_ED_448;
 pub(super) const RSA: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 const RSA_OAEP: ObjectIdentifier = rfc5912::ID_RSAES_OAEP;
 const RSA_PSS: ObjectIdentifier = rfc5912::ID_RSASSA_PSS;
-const X25519: ObjectIdentifier = rfc8410::ID_X_25519;
+pub(super) const X25519: ObjectIdentifier = rfc8410::ID_X_25519;
 const X448: ObjectIdentifier = rfc8410::ID_X_448;

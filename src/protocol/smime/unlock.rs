@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Hint, Result, Secret},
-    crypto::{Conveys, KeyAlgorithm, SecretKey, Unwrap},
+    crypto::{Conveys, KeyAlgorithm, SecretKey, Unwrap, unless_refused},
     keys::{Handle, ProtocolName, Purpose, Query, Record, Want},
     pki::{Certificate, Name},
     protocol::Context,
@@ -62,15 +62,19 @@ impl<'a> Recipients<'a> {
     /// Finds the content key, or candidates for it.
     ///
     /// An error of kind `NoKey` if no recipient's key is available or it cannot be unlocked; `Malformed` if more tries
-    /// are needed than the Budget allows. If a named key fails to unwrap, the result is a random content key, not an
+    /// are needed than the Budget allows; one of this machine if a key that may decrypt cannot be reached (a token that
+    /// is not plugged in). If a named key fails to unwrap, the result is a random content key, not an
     /// error.
     pub(super) fn content_key(&self, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
-        let mut search = Search { context, budget, used: false, locked: None };
+        let mut search = Search { context, budget, used: false, locked: None, unreachable: None };
         if let Some(key) = search.by_name(&self.0)? {
             return Ok(Found::Named(key));
         }
         if let Some(key) = search.by_password(&self.0)? {
             return Ok(Found::Named(key));
+        }
+        if let Some(unreachable) = search.unreachable {
+            return Err(unreachable);
         }
         if search.used {
             // Failing must take the same time as succeeding, so the content is decrypted with a random key.
@@ -78,7 +82,7 @@ impl<'a> Recipients<'a> {
         }
         let candidates = search.by_every_key(&self.0)?;
         if candidates.is_empty() {
-            return Err(search.locked.unwrap_or_else(|| self.no_recipient()));
+            return Err(search.unreachable.or(search.locked).unwrap_or_else(|| self.no_recipient()));
         }
         Ok(Found::Candidates(candidates))
     }
@@ -177,16 +181,17 @@ impl<'a> Recipient<'a> {
         }
     }
 
-    /// Unwraps the content key for `reader`, or for any recipient. All failures look the same.
-    fn unwrap(&self, secret: &dyn SecretKey, reader: Option<Identifier<'_>>) -> Option<Secret> {
+    /// Unwraps the content key for `reader`, or for any recipient. All failures look the same, but for a key that cannot
+    /// be reached.
+    fn unwrap(&self, secret: &dyn SecretKey, reader: Option<Identifier<'_>>) -> Result<Option<Secret>> {
         match self {
             Recipient::Agree(agree) => {
-                let shared = secret.agree(agree.peer).ok()?;
+                let Some(shared) = unless_refused(secret.agree(agree.peer))? else { return Ok(None) };
                 let ours = agree.readers.iter().filter(|(named, _)| reader.is_none_or(|reader| *named == reader));
-                ours.map(|(_, wrapped)| agree.agreement.unwrap(&shared, wrapped)).find_map(Result::ok)
+                Ok(ours.map(|(_, wrapped)| agree.agreement.unwrap(&shared, wrapped)).find_map(Result::ok))
             }
             Recipient::Transport(transport) => transport.unwrap(secret),
-            _ => None,
+            _ => Ok(None),
         }
     }
 }
@@ -219,12 +224,12 @@ impl<'a> Transport<'a> {
         })
     }
 
-    fn unwrap(&self, secret: &dyn SecretKey) -> Option<Secret> {
-        let KeyAlgorithm::Rsa(bits) = secret.algorithm() else { return None };
+    fn unwrap(&self, secret: &dyn SecretKey) -> Result<Option<Secret>> {
+        let KeyAlgorithm::Rsa(bits) = secret.algorithm() else { return Ok(None) };
         // Some programs omit leading zeros of the number.
         let mut wrapped = vec![0; bits.div_ceil(8).saturating_sub(self.wrapped.len())];
         wrapped.extend_from_slice(self.wrapped);
-        secret.decrypt(self.unwrap, &wrapped).ok()
+        unless_refused(secret.decrypt(self.unwrap, &wrapped))
     }
 }
 
@@ -339,6 +344,8 @@ struct Search<'a, 'b> {
     used: bool,
     /// Why an available key could not be used.
     locked: Option<Error>,
+    /// Why a key could not be asked. Another one may still decrypt.
+    unreachable: Option<Error>,
 }
 
 impl Search<'_, '_> {
@@ -353,8 +360,10 @@ impl Search<'_, '_> {
                     for secret in self.secrets(&record)? {
                         self.used = true;
                         self.budget.unwrapping(secret.algorithm().unwrap_cost())?;
-                        if let Some(key) = recipient.unwrap(secret.as_ref(), Some(reader)) {
-                            return Ok(Some(key));
+                        match recipient.unwrap(secret.as_ref(), Some(reader)) {
+                            Ok(Some(key)) => return Ok(Some(key)),
+                            Ok(None) => {}
+                            Err(error) => _ = self.unreachable.get_or_insert(error),
                         }
                     }
                 }
@@ -399,7 +408,10 @@ impl Search<'_, '_> {
             for secret in self.secrets(&record)? {
                 for recipient in &suited {
                     self.budget.unwrapping(kind.unwrap_cost())?;
-                    found.extend(recipient.unwrap(secret.as_ref(), None).filter(|key| !found.contains(key)));
+                    match recipient.unwrap(secret.as_ref(), None) {
+                        Ok(key) => found.extend(key.filter(|key| !found.contains(key))),
+                        Err(error) => _ = self.unreachable.get_or_insert(error),
+                    }
                 }
             }
         }
@@ -412,6 +424,7 @@ impl Search<'_, '_> {
         for handle in record.secrets() {
             match self.context.keys.secret(record, handle) {
                 Ok(secret) => secrets.extend(secret),
+                Err(error) if error.is_of_machine() => _ = self.unreachable.get_or_insert(error),
                 Err(error) => _ = self.locked.get_or_insert(error),
             }
         }

@@ -11,7 +11,7 @@ use super::{Cache, Keystore};
 use crate::{
     base::{Budget, Error, Kind, Result},
     crypto::Hash,
-    keys::{Binding, Handle, Kept, Keys, Memory, ProtocolName, Query, Record, StatementStore, Want},
+    keys::{Binding, Handle, Kept, Keys, Memory, ProtocolName, Query, Record, StatementStore, TokenKeys, Want},
     protocol::{Described, KeyFile, smime::revocation_files},
     store::{
         binding::Origin,
@@ -109,7 +109,8 @@ impl Keystore {
         let mut budget = Budget::new(self.limits.clone());
         let sift = |found: Described| -> Result<Described> {
             let held = match found.secret {
-                Some(_) => self.secret_parts(found.record.fingerprint())?,
+                // Keys on a token are no secret parts to compare with.
+                Some(_) => self.held(found.record.fingerprint())?.filter(|held| !TokenKeys::recognizes(held.expose())),
                 None => None,
             };
             let sifted = format::of(found.record.protocol())?.sift(found, held.as_ref(), reading, &mut budget)?;

@@ -57,6 +57,7 @@ pub(crate) const EVERYWHERE: &[Call] = &[
     call("--passphrase-file pass", "", 0),
     call("--passphrase-fd 3", "", 0),
     call("--passphrase-command 'cat pass'", "", 0),
+    call("--pin-file pass", "", 0),
     call("--at $(date -u +%FT%TZ)", "", 0),
     call("--max-size 1M", "", 0),
     call("--legacy", "", 0),
@@ -258,6 +259,8 @@ pub(crate) const VERBS: &[Verb] = &[
                 call("--keep", "--no-passphrase alice@example.org", 0),
                 call("--from-file users.csv", "--no-passphrase", 0),
                 call("--ca", "-f smime --algorithm p256 --no-passphrase bob@example.org", 0),
+                // No module is named. tests/cli/tokens.rs has a token.
+                call("--token pkcs11:token=mail", "bob@example.org", 77),
                 call("--from-ldap '(mail=*)'", "--no-passphrase", 78),
                 call("--config postseal.toml", "--no-passphrase --from-ldap '(mail=*)'", 78),
                 call("--requests csr", "-f smime --algorithm p256 --no-passphrase --from-file users.csv", 0),

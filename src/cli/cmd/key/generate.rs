@@ -22,6 +22,7 @@ use super::{
     choose::{find, select},
     list,
     second::{self, Choice},
+    token::{self, OnToken},
     validity::{Validity, validity},
 };
 use crate::cli::{
@@ -65,6 +66,9 @@ pub(super) struct Generate {
     /// Issue the certificate with the certification authority of this home (S/MIME), with =ID if there are several
     #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["name", "requests"])]
     ca: Option<String>,
+    /// Make the key on this token, which it never leaves: pkcs11:token=NAME?module-path=FILE (RFC 7512)
+    #[arg(long, value_name = "URI", conflicts_with_all = ["many", "ca", "no_passphrase"])]
+    token: Option<String>,
     /// The owner's addresses
     #[arg(value_name = "ADDRESS", required_unless_present = "many")]
     addresses: Vec<String>,
@@ -90,7 +94,7 @@ pub(super) struct Request {
 pub(in crate::cli::cmd) struct Shape {
     /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
     #[arg(long, value_enum)]
-    algorithm: Option<Algorithm>,
+    pub(super) algorithm: Option<Algorithm>,
     /// The owner's name
     #[arg(long)]
     name: Option<String>,
@@ -140,6 +144,15 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
     let authority = what.authority(home, session)?;
     let kept = second::kept(what.choice(), what.format, &addresses, home, session)?;
+    if let Some(uri) = &what.token {
+        return generate_on_token(
+            &OnToken { uri, algorithm: what.shape.algorithm, kept: &kept },
+            what,
+            addresses,
+            home,
+            session,
+        );
+    }
     let passphrase = what.passphrase(session)?;
     let record = match what.format {
         Format::Smime => {
@@ -160,7 +173,25 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
                 }
             }
         }
-        _ => generate_pgp(&pgp_request(what, addresses, passphrase)?, &kept, home, session)?,
+        _ => generate_pgp(&pgp_request(what, what.shape.algorithm, addresses, passphrase)?, &kept, home, session)?,
+    };
+    list::line(&record, home, session)
+}
+
+fn generate_on_token(
+    how: &OnToken<'_>,
+    what: &Generate,
+    addresses: Vec<Address>,
+    home: &Keystore,
+    session: &Session,
+) -> Result<()> {
+    let plain =
+        Shape { algorithm: None, name: what.shape.name.clone(), expires: what.shape.expires, no_passphrase: true };
+    let record = match what.format {
+        Format::Smime => {
+            token::generate_smime(how, &smime_shape("key generate", &plain, addresses, None)?, home, session)?
+        }
+        _ => token::generate_pgp(how, &pgp_request(what, None, addresses, None)?, home, session)?,
     };
     list::line(&record, home, session)
 }
@@ -249,6 +280,7 @@ fn certification_request(record: &Record, what: &Request, session: &Session) -> 
 /// What the options say of a new OpenPGP key.
 pub(super) fn pgp_request(
     what: &Generate,
+    algorithm: Option<Algorithm>,
     addresses: Vec<Address>,
     passphrase: Option<Secret>,
 ) -> Result<pgp::generate::Request> {
@@ -260,7 +292,7 @@ pub(super) fn pgp_request(
         None | Some(Profile::Rfc4880) => Version::Rfc4880,
         Some(Profile::Rfc9580) => Version::Rfc9580,
     };
-    request.algorithm = match what.shape.algorithm {
+    request.algorithm = match algorithm {
         None | Some(Algorithm::Curve25519) => Pgp::Curve25519,
         Some(Algorithm::Rsa2048) => Pgp::Rsa2048,
         Some(Algorithm::Rsa3072) => Pgp::Rsa3072,
@@ -332,7 +364,7 @@ pub(super) fn generate_smime(
 }
 
 /// Stores a new key, and returns it as it is stored.
-fn store(key: NewKey, home: &Keystore, session: &Session) -> Result<Arc<Record>> {
+pub(super) fn store(key: NewKey, home: &Keystore, session: &Session) -> Result<Arc<Record>> {
     let (protocol, fingerprint) = (key.record().protocol(), key.record().fingerprint().clone());
     let taken = home.take_new(vec![key], session.clock().now())?;
     if let Some(place) = taken.revocations.first() {

@@ -98,7 +98,7 @@ fn key(
         };
         return Ok(NewKey::of_person(described));
     }
-    let mut request = pgp_request(what, addresses, passphrase)?;
+    let mut request = pgp_request(what, what.shape().algorithm, addresses, passphrase)?;
     request.name.clone_from(&person.name);
     request.validity = expires.duration();
     let pgp::generate::Generated { described, revocation } = pgp::generate::generate(&request, session.clock())?;

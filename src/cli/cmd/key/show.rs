@@ -11,11 +11,11 @@ use super::{
 use postseal::{
     base::Result,
     crypto::Legacy,
-    keys::{Kept, Keys, ProtocolName, Record},
+    keys::{Kept, Keys, ProtocolName, Record, TokenKeys},
     pki,
     protocol::pgp::summary::{Key, Summary, Validity, summarize},
     report::printable,
-    store::Change,
+    store::{Change, Keystore},
 };
 
 /// One line for each key: fingerprint, protocol, algorithm, uses, secret or public, state, names, addresses and whether they are trusted.
@@ -81,7 +81,8 @@ fn display_name(text: &str) -> Option<String> {
 }
 
 /// Everything that is known about each key.
-pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
+pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, home: &Keystore) -> Result<String> {
+    let keys: &dyn Keys = home;
     let mut text = String::new();
     for (number, record) in records.iter().enumerate() {
         if number > 0 {
@@ -91,6 +92,12 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn K
             ProtocolName::Pem => bare::text(&mut text, record)?,
             ProtocolName::Smime => x509::certificate_text(&mut text, record, at)?,
             _ => certificate(&mut text, record, &summarize(record, at, Legacy::Refuse, keys)?),
+        }
+        if !record.secrets().is_empty() {
+            for key in home.token_keys(record.fingerprint())?.iter().flat_map(TokenKeys::keys) {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{BOLD}{:<12}{BOLD:#} {}", "on a token", printable(&key.uri.to_string()));
+            }
         }
     }
     Ok(text)

@@ -1,0 +1,122 @@
+//! A service whose keys are on a token: SoftHSM behind a server of p11-kit, which is stopped and started again.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    clients::Letter,
+    lab::Lab,
+    requirements::present,
+    served::{Configured, STRANGER, TRUSTED, log},
+    token::{SOFTHSM, Token},
+};
+
+/// The module that speaks with the server.
+const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
+
+/// Makes the token's objects reachable through a socket, as for a token on another machine.
+struct Server(Child);
+
+impl Server {
+    fn start(lab: &Lab, token: &Token<'_>) -> Server {
+        let socket = lab.path("p11");
+        let _ = fs::remove_file(&socket);
+        let mut command = Command::new("p11-kit");
+        command.args(["server", "--foreground", "-n"]).arg(&socket);
+        command.args(["--provider", SOFTHSM, "pkcs11:token=mail"]);
+        command.env("SOFTHSM2_CONF", token.configuration()).stdout(Stdio::null());
+        let server = Server(command.spawn().expect("p11-kit starts"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while !socket.exists() {
+            assert!(Instant::now() < end, "p11-kit does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_token_that_is_gone_is_temporary_and_is_found_again() {
+    let lab = Lab::new();
+    let Some(token) = Token::new(&lab).filter(|_| present(&["p11-kit", CLIENT])) else { return };
+    let address = format!("P11_KIT_SERVER_ADDRESS=unix:path={}", lab.path("p11").display());
+    let server = Server::start(&lab, &token);
+    let uri = format!("pkcs11:token=mail?module-path={CLIENT}");
+    let with_token = |line: &str| lab.shell(&format!("export {address}; exec \"$0\" --pin-file pin {line}")).code(0);
+    with_token(&format!("key generate --algorithm p256 --token '{uri}' alice@example.org"));
+    lab.write("in", letter("buyer@partner.example", "alice@example.org"));
+    lab.run(&["key", "export", "alice@example.org", "-o", "alice.asc"]).code(0);
+    lab.run(&["--home", "partner", "key", "import", "alice.asc"]).code(0);
+    let fingerprint = lab.run(&["key", "list", "alice"]).text().split_whitespace().next().expect("one").to_owned();
+    lab.run(&["--home", "partner", "key", "trust", &fingerprint, "alice@example.org"]).code(0);
+    lab.run(&["--home", "partner", "encrypt", "--no-self", "--to", "alice@example.org", "-o", "in.eml", "in"]).code(0);
+    let encrypted = String::from_utf8(lab.read("in.eml")).expect("ASCII");
+
+    let rules =
+        [["in", "direction = \"inbound\"", "decrypt+annotate"], ["all", "no-signing-key = \"reject\"", "sign+clear"]];
+    let configured = Configured::new(&lab, "220 next ESMTP", &rules);
+    let mut configuration = fs::read_to_string(lab.path("postseal.toml")).expect("a configuration");
+    configuration += "[[token]]\nuri = \"pkcs11:token=mail\"\npin = { file = \"pin\" }\n";
+    lab.write("postseal.toml", configuration);
+    own(&lab.path("pin"));
+    let service = configured.serve_under(&["env", &address]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
+    let plain = letter("alice@example.org", "x@signed.example");
+    let letters = [
+        Letter {
+            client: STRANGER,
+            sender: "buyer@partner.example",
+            recipient: "alice@example.org",
+            message: &encrypted,
+        },
+        Letter { client: TRUSTED, sender: "alice@example.org", recipient: "x@signed.example", message: &plain },
+    ];
+    let replies = |expected: &str| {
+        for letter in &letters {
+            for (transport, reply) in service.replies(letter) {
+                let what = format!("{transport}, {}: {reply}\n{}", letter.sender, log(&lab));
+                assert!(reply.starts_with(expected), "{what}");
+                assert!(!reply.contains("token") && !reply.contains("pkcs11"), "{what}");
+            }
+        }
+    };
+    replies("250");
+    let delivered = service.delivered();
+    assert!(delivered.iter().any(|mail| mail.contains("hello")), "{delivered:?}");
+    drop(server);
+    replies("451 4.");
+    assert!(log(&lab).contains("cannot be reached"), "{}", log(&lab));
+    assert!(!log(&lab).contains("damaged"), "{}", log(&lab));
+    assert!(service.delivered().is_empty());
+    let _server = Server::start(&lab, &token);
+    let end = Instant::now() + Duration::from_secs(20);
+    // The module is started anew at most once in a second.
+    while !service.replies(&letters[1]).iter().all(|(_, reply)| reply.starts_with("250")) {
+        assert!(Instant::now() < end, "{}", log(&lab));
+        thread::sleep(Duration::from_millis(300));
+    }
+    replies("250");
+}
+
+/// Nobody else may read it.
+fn own(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
+}
+
+fn letter(from: &str, to: &str) -> String {
+    format!(
+        "From: {from}\r\nTo: {to}\r\nSubject: s\r\nDate: Mon, 30 Nov 2026 01:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n"
+    )
+}
