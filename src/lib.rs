@@ -123,6 +123,8 @@
 
 #[cfg(all(feature = "pgp", feature = "service", feature = "smime", feature = "store"))]
 pub mod acme;
+#[cfg(feature = "store")]
+pub mod audit;
 pub mod base;
 #[cfg(feature = "service")]
 pub mod config;

@@ -24,6 +24,7 @@
 //! ```
 
 mod acme;
+mod audit;
 mod check;
 mod directory;
 mod discovery;
@@ -43,6 +44,7 @@ mod reader;
 mod rules;
 mod secret;
 mod table;
+mod templates;
 mod users;
 
 use std::{
@@ -52,12 +54,14 @@ use std::{
 };
 
 pub use acme::{Acme, ChallengeProof};
+pub use audit::{Audit, Decisions};
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
+pub use templates::{Bounces, Templates};
 pub use users::{Users, user_line};
 
 use crate::{
@@ -113,12 +117,18 @@ pub struct Config {
     pub quarantine: Option<PathBuf>,
     /// Notices of held messages.
     pub notice: Option<Notice>,
+    /// Whether senders are notified of recipients who get nothing while others do.
+    pub bounces: Bounces,
+    /// The texts of mail that is sent by itself, where no other table has them.
+    pub templates: Templates,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
     /// What pages say to recipients without a key.
     pub page: PageTexts,
     /// The keys that local users without one get when they first send mail; `None`: they get none.
     pub provisioning: Option<Provisioning>,
+    /// What the audit log gets; `None`: what the home records by itself.
+    pub audit: Option<Audit>,
     /// Where certificates are got; `None`: nowhere.
     pub acme: Option<Acme>,
     /// Limits.

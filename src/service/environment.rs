@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{OpenSources, with_network, with_statuses};
+use super::{OpenSources, record_choices, with_network, with_statuses};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
@@ -55,6 +55,9 @@ impl Environment {
             Some(settings) => {
                 let limits = &config.bounds.message;
                 let (keys, discovery) = with_network(keys, &settings, config.home(), Arc::clone(&clock), limits);
+                if let Some(home) = &opened.home {
+                    record_choices(&discovery, home);
+                }
                 (keys, Some(discovery))
             }
             None => (keys, None),

@@ -7,6 +7,7 @@ use crate::{
         backup::{HomeFile, revocation_files, sealed_files},
         home::DATABASE,
         integrity::Writer,
+        journal::Journal,
         master,
     },
 };
@@ -25,7 +26,7 @@ impl Keystore {
         let anew = data_key.map(|data_key| data_key.wrap_anew(self.random.as_ref())).transpose()?;
         let copied = self
             .backend
-            .snapshot(&mut |tx| anew.as_ref().map_or(Ok(()), |(row, _)| Writer::new(tx).set_master(row)))?;
+            .snapshot(&mut |tx| anew.as_ref().map_or(Ok(()), |(row, _)| Writer::new(tx, &Journal::default()).set_master(row)))?;
         let Some(octets) = copied else { return Ok(None) };
         let mut files = vec![HomeFile { name: DATABASE.to_owned(), octets: Secret::new(octets) }];
         files.extend(anew.map(|(_, text)| HomeFile { name: master::OWN.to_owned(), octets: text }));

@@ -1,0 +1,40 @@
+//! Which key is used for an address, where it is not the owner who said so at first.
+
+#[cfg(feature = "discover")]
+use super::Pending;
+
+/// A choice of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    /// Whose key.
+    pub address: &'a str,
+    /// The certificate.
+    pub fingerprint: &'a str,
+    /// The source that it was found in ([`Method::name`](super::Method::name)).
+    pub method: &'a str,
+    /// What was chosen.
+    pub choice: Choice,
+}
+
+/// What became of a key that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// It was held, and the owner put it in use.
+    Accepted,
+    /// It is the first one of the address, and in use from now on.
+    First,
+    /// It was held, and the owner never wants it used.
+    Rejected,
+}
+
+/// Is told of each choice before it counts.
+#[cfg(feature = "discover")]
+pub(super) type Recorder = Box<dyn Fn(&Chosen<'_>) -> crate::base::Result<()> + Send + Sync>;
+
+#[cfg(feature = "discover")]
+impl<'a> Chosen<'a> {
+    /// What the owner said of a key that was held.
+    pub(super) fn held(pending: &'a Pending, choice: Choice) -> Chosen<'a> {
+        Chosen { address: &pending.address, fingerprint: &pending.fingerprint, method: &pending.method, choice }
+    }
+}
