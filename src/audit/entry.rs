@@ -191,7 +191,13 @@ struct Seal {
 }
 
 /// The line for `note` after `before`, with its line feed; and the head that it makes.
-pub(super) fn line(note: &Note, before: &Head, by: &Actor, at: SystemTime, key: Option<&Secret>) -> Result<(Vec<u8>, Head)> {
+pub(super) fn line(
+    note: &Note,
+    before: &Head,
+    by: &Actor,
+    at: SystemTime,
+    key: Option<&Secret>,
+) -> Result<(Vec<u8>, Head)> {
     let number = before.number + 1;
     let body = Body {
         seq: number,

@@ -169,8 +169,8 @@ impl Log {
         key: Option<&Secret>,
     ) -> Result<Head> {
         let failed = |error: io::Error| self.failed(&error);
-        let options = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path);
-        let mut file = options.map_err(failed)?;
+        let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path);
+        let mut file = opened.map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mark = read_mark(beside);
         let (mut head, found, mut octets) = match mark {
@@ -307,7 +307,8 @@ fn caught_up(tail: &Tail, mark: Option<Mark>, before: &Head) -> (Head, Option<No
         return match known {
             Some(head) => (head.clone(), Some(continuing(&head)), Vec::new()),
             None if before.number > 0 => {
-                let note = Note::new(Event::Recover).with("lost_until", before.number).with("lost_hash", before.hash.as_str());
+                let note =
+                    Note::new(Event::Recover).with("lost_until", before.number).with("lost_hash", before.hash.as_str());
                 (before.clone(), Some(note), Vec::new())
             }
             None => (Head::none(), Some(Note::new(Event::Begin)), Vec::new()),

@@ -110,18 +110,26 @@ fn check(entry: &Entry, before: Option<&Head>, key: Option<&Secret>, had_code: b
         let expected = before.number + 1;
         if entry.number != expected {
             let reason = match entry.number > expected {
-                true => format!("entry {}: entries {expected} to {} before it are missing", entry.number, entry.number - 1),
+                true => {
+                    format!("entry {}: entries {expected} to {} before it are missing", entry.number, entry.number - 1)
+                }
                 false => format!("entry {}: after entry {}, and not in its place", entry.number, before.number),
             };
             found.add(Grade::Broken, &reason);
         } else if entry.prev != before.hash {
-            found.add(Grade::Broken, &format!("entry {}: the one before it is not the one it was written after", entry.number));
+            found.add(
+                Grade::Broken,
+                &format!("entry {}: the one before it is not the one it was written after", entry.number),
+            );
         }
     }
     if entry.event == Event::Recover.name() {
         if let Some(until) = entry.facts.get("lost_until").and_then(Value::as_u64) {
-            let reason = format!("entry {}: entries {} to {until} were lost before it", entry.number, entry.number);
-            found.add(Grade::Broken, &reason);
+            let what = match until >= entry.number {
+                true => format!("entries {} to {until} were lost", entry.number),
+                false => format!("the log up to entry {until} was lost"),
+            };
+            found.add(Grade::Broken, &format!("entry {}: {what} before it", entry.number));
         }
         if entry.facts.contains_key("unreadable_sha256") {
             found.add(Grade::Broken, &format!("entry {}: written after a line that could not be read", entry.number));

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
+    Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence,
+    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning,
     reader::{self, Reader},

@@ -1,8 +1,5 @@
 //! Which key is used for an address, where it is not the owner who said so at first.
 
-#[cfg(feature = "discover")]
-use super::Pending;
-
 /// A choice of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen<'a> {
@@ -25,16 +22,4 @@ pub enum Choice {
     First,
     /// It was held, and the owner never wants it used.
     Rejected,
-}
-
-/// Is told of each choice before it counts.
-#[cfg(feature = "discover")]
-pub(super) type Recorder = Box<dyn Fn(&Chosen<'_>) -> crate::base::Result<()> + Send + Sync>;
-
-#[cfg(feature = "discover")]
-impl<'a> Chosen<'a> {
-    /// What the owner said of a key that was held.
-    pub(super) fn held(pending: &'a Pending, choice: Choice) -> Chosen<'a> {
-        Chosen { address: &pending.address, fingerprint: &pending.fingerprint, method: &pending.method, choice }
-    }
 }

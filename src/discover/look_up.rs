@@ -9,7 +9,6 @@ use std::{
 use super::{
     Addresses, Choice, Chosen, Local, Method, Pending, Resolver, Settings,
     cache::{Answer, Cache, InUse, Turn},
-    chosen::Recorder,
     dane::Validator,
     http::{Bounds, Client, Failure, Plain},
     key_server, ldap, wkd,
@@ -33,6 +32,9 @@ pub struct Discovery {
     recorder: OnceLock<Recorder>,
     pub(super) local: Local,
 }
+
+/// Is told of each choice of a key before it counts.
+type Recorder = Box<dyn Fn(&Chosen<'_>) -> Result<()> + Send + Sync>;
 
 /// Is told of each look-up.
 type Observer = Box<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
@@ -191,7 +193,7 @@ impl Discovery {
             .with_hint(Hint::TrustKey(pending.address)));
         }
         let in_use = InUse { fingerprint: Handle::parse(&pending.fingerprint)?, octets: pending.octets.clone() };
-        self.chosen(&Chosen::held(&pending, Choice::Accepted))?;
+        self.chosen(&pending.chosen(Choice::Accepted))?;
         self.cache.put_in_use(pending.protocol, &address, &in_use, self.now())?;
         self.cache.forget_pending(id)?;
         Ok(pending)
@@ -204,7 +206,7 @@ impl Discovery {
     /// As [`Discovery::accept`].
     pub fn reject(&self, id: i64) -> Result<Pending> {
         let pending = self.one_pending(id)?;
-        self.chosen(&Chosen::held(&pending, Choice::Rejected))?;
+        self.chosen(&pending.chosen(Choice::Rejected))?;
         self.cache.reject(id)?;
         Ok(pending)
     }

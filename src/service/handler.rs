@@ -16,8 +16,7 @@ use crate::{
 };
 
 /// What [`handler`] builds.
-pub type ConfiguredHandler =
-    AuditingHandler<EnrollingHandler<LearningHandler<ProvisioningHandler<ReloadableHandler>>>>;
+pub type ConfiguredHandler = AuditingHandler<EnrollingHandler<LearningHandler<ProvisioningHandler<ReloadableHandler>>>>;
 
 /// Builds what handles mail by `config`, and learns from it.
 ///

@@ -132,7 +132,13 @@ impl Builder {
         let handler = handler::with_marker(&config, environment, marker, audit);
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
-            background.push(enrolling::enrolling(agent, home, next_hop, handler.within().noted(), Arc::clone(&self.metrics)));
+            background.push(enrolling::enrolling(
+                agent,
+                home,
+                next_hop,
+                handler.within().noted(),
+                Arc::clone(&self.metrics),
+            ));
         }
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let work = Arc::new(Semaphore::new(config.bounds.work));

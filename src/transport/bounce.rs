@@ -83,12 +83,17 @@ impl Bounces {
         self.writer.random.fill(&mut random)?;
         let boundary = format!("=_{}", hex(&random));
         let status = status(&self.host, copy, &failed, &time);
-        let message = self.writer.report(&sender, &subject, &[
-            ("text/plain; charset=utf-8", text.as_bytes()),
-            ("message/delivery-status", status.as_bytes()),
-            // RET=HDRS, whatever was asked for: the content is in the sender's own folder of sent mail.
-            ("text/rfc822-headers", header(copy.message.root()).as_bytes()),
-        ], &boundary)?;
+        let message = self.writer.report(
+            &sender,
+            &subject,
+            &[
+                ("text/plain; charset=utf-8", text.as_bytes()),
+                ("message/delivery-status", status.as_bytes()),
+                // RET=HDRS, whatever was asked for: the content is in the sender's own folder of sent mail.
+                ("text/rfc822-headers", header(copy.message.root()).as_bytes()),
+            ],
+            &boundary,
+        )?;
         let message = Message::parse(message, &mut Budget::new(self.writer.limits.clone()))?;
         let recipients = vec![ForwardPath { address: sender, parameters: Vec::new() }];
         let envelope = Envelope { sender: ReversePath::default(), recipients };
@@ -154,7 +159,8 @@ fn is_automatic(root: Part<'_>) -> bool {
 
 /// Whether the sender wants to know of a failure (RFC 3461, section 4.1). Without NOTIFY, yes.
 fn is_wanted(path: &ForwardPath) -> bool {
-    parameter(&path.parameters, "NOTIFY").is_none_or(|wanted| wanted.to_ascii_uppercase().split(',').any(|one| one == "FAILURE"))
+    parameter(&path.parameters, "NOTIFY")
+        .is_none_or(|wanted| wanted.to_ascii_uppercase().split(',').any(|one| one == "FAILURE"))
 }
 
 fn parameter<'a>(parameters: &'a [String], name: &str) -> Option<&'a str> {
@@ -219,7 +225,8 @@ fn header(root: Part<'_>) -> String {
     let text = String::from_utf8_lossy(root.header_octets());
     let lines = text.lines().filter(|line| !line.is_empty());
     let line = |line: &str| -> String {
-        let plain: String = line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' || c == '\t' { c } else { '?' }).collect();
+        let plain: String =
+            line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' || c == '\t' { c } else { '?' }).collect();
         plain.chars().take(MAX_LINE).collect()
     };
     lines.take(MAX_LINES).map(|one| line(one) + "\r\n").collect()
@@ -260,7 +267,9 @@ mod tests {
 
     #[test]
     fn xtext_is_decoded() {
-        for (text, is) in [("a+2Bb", "a+b"), ("rfc822", "rfc822"), ("+", "+"), ("+4", "+4"), ("+zz", "+zz"), ("+0A", "\n")] {
+        for (text, is) in
+            [("a+2Bb", "a+b"), ("rfc822", "rfc822"), ("+", "+"), ("+4", "+4"), ("+zz", "+zz"), ("+0A", "\n")]
+        {
             assert_eq!(unescaped(text), is);
         }
         assert_eq!(plain("a\r\nBcc: b\u{fc}"), "a??Bcc: b?");
@@ -283,7 +292,12 @@ mod tests {
             let message = Message::parse(octets, &mut Budget::new(crate::base::Limits::default())).unwrap();
             is_automatic(message.root())
         };
-        for header in ["Auto-Submitted: auto-replied", "Precedence: Bulk", "List-Id: <x.org>", "auto-submitted: AUTO-GENERATED; x=y"] {
+        for header in [
+            "Auto-Submitted: auto-replied",
+            "Precedence: Bulk",
+            "List-Id: <x.org>",
+            "auto-submitted: AUTO-GENERATED; x=y",
+        ] {
             assert!(is_automatic(header), "{header}");
         }
         for header in ["Auto-Submitted: no", "Precedence: special", "Subject: List-Id"] {

@@ -82,8 +82,13 @@ impl Keystore {
         }
         let revocations: Vec<(Handle, &[u8])> =
             files.iter().map(|(fingerprint, octets)| (fingerprint.clone(), octets.as_slice())).collect();
-        let intake =
-            Intake { certificates: &certificates, beliefs: &beliefs, revocations: &revocations, event, ..Intake::default() };
+        let intake = Intake {
+            certificates: &certificates,
+            beliefs: &beliefs,
+            revocations: &revocations,
+            event,
+            ..Intake::default()
+        };
         self.take_in(&intake, &Memory::new(), at)
     }
 }

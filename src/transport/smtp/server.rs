@@ -24,7 +24,9 @@ use crate::{
     engine::Handler,
     policy::Pattern,
     report::{Limit, Metrics},
-    transport::{Bounces, Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity},
+    transport::{
+        Bounces, Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
+    },
 };
 
 /// The protocol.

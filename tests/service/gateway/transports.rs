@@ -191,7 +191,7 @@ impl Gateway {
                 handler: &*self.spy,
                 next_hop: &next_hop,
                 quarantine: None,
-            bounces: None,
+                bounces: None,
                 name: "sendmail",
                 session: &session,
             },

@@ -269,7 +269,14 @@ fn sendmail(handler: &dyn Handler, letter: &str) -> String {
     };
     let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
     let sendmail = Sendmail {
-        copies: HandingOver { handler, next_hop: &next_hop, quarantine: None, bounces: None, name: "sendmail", session: &session },
+        copies: HandingOver {
+            handler,
+            next_hop: &next_hop,
+            quarantine: None,
+            bounces: None,
+            name: "sendmail",
+            session: &session,
+        },
         writer,
         limits: &limits,
     };
