@@ -51,9 +51,12 @@ impl Arguments {
 
 /// The verb and what is below it: `key trust`.
 fn words(matches: &ArgMatches) -> String {
-    let below = |matches: &&ArgMatches| matches.subcommand().map(|(_, below)| below);
-    let all = std::iter::successors(Some(matches), below);
-    all.filter_map(ArgMatches::subcommand_name).collect::<Vec<_>>().join(" ")
+    let (mut words, mut at) = (Vec::new(), matches);
+    while let Some((verb, below)) = at.subcommand() {
+        words.push(verb);
+        at = below;
+    }
+    words.join(" ")
 }
 
 /// The whole command line, or one verb of it when the first word is a verb. clap copies the common options into each verb that it describes,
