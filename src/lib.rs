@@ -79,7 +79,7 @@
 //! | `ldap` | directories as a source of keys, with `discover` | 223 |
 //! | `sandbox` | what a process gives up before it reads a stranger's message (Linux) | 160 |
 //! | `pkcs11` | private keys on tokens | 157 |
-//! | `cli` (default) | the program `postseal`, with all of the above | 351 |
+//! | `cli` (default) | the program `postseal`, with all of the above | 353 |
 //!
 //! The last column counts all crates that are compiled for the feature alone. Most of the first 151 are primitives (ciphers, digests, curves) and Unicode tables.
 //!
@@ -126,6 +126,8 @@
 
 #[cfg(all(feature = "pgp", feature = "service", feature = "smime", feature = "store"))]
 pub mod acme;
+#[cfg(feature = "store")]
+pub mod audit;
 pub mod base;
 #[cfg(feature = "service")]
 pub mod config;

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Enrolment, Order, Progress, Settings, Writing, delay::Delay, server::Refusal};
 use crate::{
+    audit::Event as Change,
     base::{Clock, Error, Limits, Random, Result},
     keys::{Binding, Handle, Keys as _, Memory, ProtocolName, Query, Record, Want},
     mail::{Address, Mail},
@@ -172,7 +173,8 @@ impl Agent {
         let described = generate(&Request::new(address.clone()), &*self.clock, &*self.random)?;
         let record = described.record.clone();
         let belief = (record.fingerprint().clone(), Binding::Address(address.clone()), Origin::Generated);
-        let intake = Intake { certificates: &[described], beliefs: &[belief], ..Intake::default() };
+        let intake =
+            Intake { certificates: &[described], beliefs: &[belief], event: Change::Enrol, ..Intake::default() };
         home.take_in(&intake, &Memory::new(), self.clock.now())?;
         Ok(record)
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Challenge, account::AccountKey};
 use crate::{
+    audit::Event,
     base::{Budget, Clock, Error, Limits, Random, Result, Secret, hex},
     crypto::Hash,
     keys::{Handle, Keys, Memory, ProtocolName, Query, Record, Want},
@@ -294,7 +295,7 @@ impl Order {
         let issued = issued.ok_or_else(|| {
             Error::malformed(&place, format!("not one for the key {} and {address}", old.fingerprint()))
         })?;
-        home.take_in(&Intake { certificates: &found, ..Intake::default() }, &Memory::new(), now)?;
+        home.take_in(&Intake { certificates: &found, event: Event::Enrol, ..Intake::default() }, &Memory::new(), now)?;
         let stored = home.find(ProtocolName::Smime, &Query::manage(Want::Certificate(&issued)))?.pop();
         stored.ok_or_else(|| Error::no_key(format!("key {issued}: was removed at once")))
     }

@@ -10,6 +10,8 @@ pub enum Hint {
     Advice(String),
     /// Agree to the terms of service of a certificate authority.
     AgreeToTerms,
+    /// Put the audit log back, or begin another one, which says what is lost.
+    BeginAudit,
     /// Give what the certificate authority gave its customer to bind an account to.
     BindAccount,
     /// Check the store for damage, and repair what can be repaired.
@@ -99,6 +101,7 @@ impl fmt::Display for Hint {
         match self {
             Hint::Advice(advice) => f.write_str(advice),
             Hint::AgreeToTerms => f.write_str("read them, and agree to them"),
+            Hint::BeginAudit => f.write_str("put it back, or begin another one: that says what is lost"),
             Hint::BindAccount => f.write_str("give the key identifier and the MAC key that the authority gave to you"),
             Hint::CheckStore => {
                 f.write_str("check the store: that lists what is damaged, and repairs what can be repaired")

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use postseal::crypto::Hash;
 
@@ -42,8 +42,21 @@ impl Arguments {
         move_list_anchors(&mut typed);
         complete_protect_headers(&mut typed);
         let command = described(typed.get(1).map(OsString::as_os_str));
-        command.try_get_matches_from(typed).and_then(|matches| Self::from_arg_matches(&matches))
+        let matches = command.try_get_matches_from(typed)?;
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        arguments.common.words = words(&matches);
+        Ok(arguments)
     }
+}
+
+/// The verb and what is below it: `key trust`.
+fn words(matches: &ArgMatches) -> String {
+    let (mut words, mut at) = (Vec::new(), matches);
+    while let Some((verb, below)) = at.subcommand() {
+        words.push(verb);
+        at = below;
+    }
+    words.join(" ")
 }
 
 /// The whole command line, or one verb of it when the first word is a verb. clap copies the common options into each verb that it describes,
@@ -99,6 +112,9 @@ const TERM_WIDTH: usize = 110;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = COMMON_HEADING)]
 pub(crate) struct Common {
+    /// The verb and what is below it, for the audit log
+    #[arg(skip)]
+    pub(crate) words: String,
     /// Keys to use and to trust in this run: certificates, keyrings, secret keys
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys: Vec<PathBuf>,
@@ -199,6 +215,9 @@ pub(crate) enum Verb {
     Serve(Later<super::cmd::serve::Serve>),
     /// Find a mail in the log, and show what became of it
     Log(Later<super::cmd::log::Log>),
+    /// Record the changes of keys and trust, and check the record
+    #[command(subcommand)]
+    Audit(super::cmd::audit::Audit),
     /// List, show, release and delete the messages that a rule holds
     #[command(subcommand)]
     Quarantine(super::cmd::quarantine::Quarantine),

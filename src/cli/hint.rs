@@ -10,6 +10,7 @@ pub(crate) fn words(hint: &Hint) -> String {
         Hint::AgreeToTerms => {
             "read them, and agree with --accept-terms; in a configuration: terms-agreed = true".to_owned()
         }
+        Hint::BeginAudit => "put it back, or `postseal audit init` begins another one, which says what is lost".to_owned(),
         Hint::BindAccount => {
             "the authority gives a key identifier and a MAC key to its customers: --eab-kid ID --eab-key FILE".to_owned()
         }

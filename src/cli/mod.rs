@@ -78,6 +78,7 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Serve(Later(serve)) => cmd::serve::run(&serve, owned),
         Verb::Log(Later(log)) => cmd::log::run(&log),
         Verb::List(list) => cmd::list::run(&list, session),
+        Verb::Audit(audit) => cmd::audit::run(&audit, session),
         Verb::Quarantine(quarantine) => cmd::quarantine::run(&quarantine, session),
         Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Demo => cmd::demo::run(),

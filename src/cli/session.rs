@@ -22,7 +22,7 @@ use postseal::{
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
     sandbox::Sandbox,
-    service::{CapabilityStore, Environment, OpenSources, open_tokens, with_network, with_statuses},
+    service::{CapabilityStore, Environment, OpenSources, open_tokens, record_choices, with_network, with_statuses},
     store::{self, Keystore},
     token::OpenTokens,
 };
@@ -330,6 +330,7 @@ impl Session {
         chain.extend(opened.keys);
         chain.extend(self.asked.get().map(|asked| Arc::clone(asked) as Arc<dyn Keys>));
         if let Some(home) = opened.home {
+            home.change_as(&self.common.words);
             self.home.get_or_init(|| home);
         }
         let mut keys = Chain::new(chain, store::merge);
@@ -339,6 +340,9 @@ impl Session {
         if let Some(settings) = &self.network {
             let home = self.place_of_home()?;
             let (all, discovery) = with_network(keys, settings, home.as_deref(), self.shared_clock(), &self.limits);
+            if let Some(home) = self.home.get() {
+                record_choices(&discovery, home);
+            }
             self.discovery.get_or_init(|| discovery);
             keys = all;
         }
@@ -458,9 +462,11 @@ impl Session {
     }
 
     fn home_at(&self, home: &Path) -> Result<Keystore> {
-        Ok(Keystore::open_home(home, self.passphrases()?, &self.limits)?
+        let home = Keystore::open_home(home, self.passphrases()?, &self.limits)?
             .with_credentials(config::credentials_directory())
-            .with_tokens(Some(Arc::clone(self.tokens()) as Arc<dyn Tokens>)))
+            .with_tokens(Some(Arc::clone(self.tokens()) as Arc<dyn Tokens>));
+        home.change_as(&self.common.words);
+        Ok(home)
     }
 
     fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {

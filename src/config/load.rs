@@ -6,14 +6,15 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, acme, discovery, forwards, listeners, lists,
+    Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence,
+    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
     tokens,
+    templates,
 };
 use crate::{
     base::{Error, Kind, Limits, Network, Result},
@@ -135,6 +136,7 @@ impl Reader<'_> {
         let provisioning = provisioning::read(self, root);
         let expiry_notice = notice::expiry(self, root, hostname.as_deref());
         let acme = acme::read(self, root);
+        let audit = audit::read(self, root);
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
@@ -158,6 +160,9 @@ impl Reader<'_> {
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
+        let known = [("off", Bounces::Off), ("on", Bounces::On)];
+        let bounces = self.choice(root, "bounces", Bounces::On, &known);
+        let templates = templates::read(self, root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         Some(Config {
             keys,
@@ -180,9 +185,12 @@ impl Reader<'_> {
             sendmail,
             quarantine,
             notice,
+            bounces,
+            templates,
             expiry_notice,
             page,
             provisioning,
+            audit,
             acme,
             bounds,
             log,

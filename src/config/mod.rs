@@ -24,6 +24,7 @@
 //! ```
 
 mod acme;
+mod audit;
 mod check;
 mod directory;
 mod discovery;
@@ -44,6 +45,7 @@ mod rules;
 mod secret;
 mod table;
 mod tokens;
+mod templates;
 mod users;
 
 use std::{
@@ -53,6 +55,7 @@ use std::{
 };
 
 pub use acme::{Acme, ChallengeProof};
+pub use audit::{Audit, Decisions};
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
@@ -60,6 +63,7 @@ pub use load::{Loaded, load, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use tokens::Token;
+pub use templates::{Bounces, Templates};
 pub use users::{Users, user_line};
 
 use crate::{
@@ -117,12 +121,18 @@ pub struct Config {
     pub quarantine: Option<PathBuf>,
     /// Notices of held messages.
     pub notice: Option<Notice>,
+    /// Whether senders are notified of recipients who get nothing while others do.
+    pub bounces: Bounces,
+    /// The texts of mail that is sent by itself, where no other table has them.
+    pub templates: Templates,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
     /// What pages say to recipients without a key.
     pub page: PageTexts,
     /// The keys that local users without one get when they first send mail; `None`: they get none.
     pub provisioning: Option<Provisioning>,
+    /// What the audit log gets; `None`: what the home records by itself.
+    pub audit: Option<Audit>,
     /// Where certificates are got; `None`: nowhere.
     pub acme: Option<Acme>,
     /// Limits.

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 pub(super) use self::fetches::{FetchTurn, Renewal};
-use super::Method;
+use super::{Choice, Chosen, Method};
 use crate::{
     base::{Clock, Error, Kind, Result},
     keys::{Handle, ProtocolName},
@@ -107,6 +107,13 @@ CREATE TABLE IF NOT EXISTS renewal (
     due INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
+
+impl Pending {
+    /// What the owner said of it.
+    pub(super) fn chosen(&self, choice: Choice) -> Chosen<'_> {
+        Chosen { address: &self.address, fingerprint: &self.fingerprint, method: &self.method, choice }
+    }
+}
 
 impl Cache {
     /// In the file [`FILE`] of `home`, or in memory. Nothing is opened yet.

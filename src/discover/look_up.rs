@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Addresses, Local, Method, Pending, Resolver, Settings,
+    Addresses, Choice, Chosen, Local, Method, Pending, Resolver, Settings,
     cache::{Answer, Cache, InUse, Turn},
     dane::Validator,
     http::{Bounds, Client, Failure, Plain},
@@ -29,8 +29,12 @@ pub struct Discovery {
     validator: OnceLock<Result<Validator>>,
     pub(super) directory: OnceLock<Result<ldap::Client>>,
     observer: OnceLock<Observer>,
+    recorder: OnceLock<Recorder>,
     pub(super) local: Local,
 }
+
+/// Is told of each choice of a key before it counts.
+type Recorder = Box<dyn Fn(&Chosen<'_>) -> Result<()> + Send + Sync>;
 
 /// Is told of each look-up.
 type Observer = Box<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
@@ -87,6 +91,7 @@ impl Discovery {
             validator: OnceLock::new(),
             directory: OnceLock::new(),
             observer: OnceLock::new(),
+            recorder: OnceLock::new(),
             local,
         })
     }
@@ -134,6 +139,15 @@ impl Discovery {
         self.observer.get_or_init(|| Box::new(observer));
     }
 
+    /// Tells `recorder` of each choice of a key from now on, before it counts: one that cannot be recorded is not made. There can be one.
+    pub fn record(&self, recorder: impl Fn(&Chosen<'_>) -> Result<()> + Send + Sync + 'static) {
+        self.recorder.get_or_init(|| Box::new(recorder));
+    }
+
+    fn chosen(&self, chosen: &Chosen<'_>) -> Result<()> {
+        self.recorder.get().map_or(Ok(()), |recorder| recorder(chosen))
+    }
+
     /// Whether keys that come with mail are kept: [`Method::Mail`] is among the sources.
     pub fn harvests(&self) -> bool {
         self.settings.methods.contains(&Method::Mail)
@@ -179,6 +193,7 @@ impl Discovery {
             .with_hint(Hint::TrustKey(pending.address)));
         }
         let in_use = InUse { fingerprint: Handle::parse(&pending.fingerprint)?, octets: pending.octets.clone() };
+        self.chosen(&pending.chosen(Choice::Accepted))?;
         self.cache.put_in_use(pending.protocol, &address, &in_use, self.now())?;
         self.cache.forget_pending(id)?;
         Ok(pending)
@@ -191,6 +206,7 @@ impl Discovery {
     /// As [`Discovery::accept`].
     pub fn reject(&self, id: i64) -> Result<Pending> {
         let pending = self.one_pending(id)?;
+        self.chosen(&pending.chosen(Choice::Rejected))?;
         self.cache.reject(id)?;
         Ok(pending)
     }
@@ -416,6 +432,9 @@ impl Discovery {
     fn first(&self, method: Method, address: &Address, found: Vec<Record>, now: SystemTime) -> Result<Vec<Record>> {
         let mut usable = found.iter().filter(|record| self.unfit(record, address).is_none());
         if let (Some(only), None) = (usable.next(), usable.next()) {
+            let (address_text, fingerprint) = (address.to_string(), only.fingerprint().as_str());
+            let method_name = method.name();
+            self.chosen(&Chosen { address: &address_text, fingerprint, method: method_name, choice: Choice::First })?;
             self.cache.put_in_use(method.protocol(), address, &InUse::of(only), now)?;
         }
         Ok(found)

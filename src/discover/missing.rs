@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Fetch, Local, Method, Settings, StatusLocal};
+use super::{Chosen, Fetch, Local, Method, Settings, StatusLocal};
 use crate::{
     base::{Error, Kind, Result},
     crypto::SecretKey,
@@ -29,6 +29,9 @@ impl Discovery {
 
     /// There is no look-up to tell of.
     pub fn observe(&self, _: impl Fn(&'static str, &'static str, Duration) + Send + Sync + 'static) {}
+
+    /// There is no choice to tell of.
+    pub fn record(&self, _: impl Fn(&Chosen<'_>) -> Result<()> + Send + Sync + 'static) {}
 
     /// Whether keys that come with mail are kept.
     pub fn harvests(&self) -> bool {

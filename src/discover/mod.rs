@@ -11,6 +11,7 @@ mod addresses;
 mod ber;
 #[cfg(feature = "discover")]
 mod cache;
+mod chosen;
 #[cfg(feature = "discover")]
 mod dane;
 mod directory;
@@ -48,6 +49,7 @@ mod wkd;
 pub use addresses::Addresses;
 #[cfg(feature = "discover")]
 pub use cache::Pending;
+pub use chosen::{Choice, Chosen};
 pub use directory::{Clear, Directory, LdapServer, Person, Scheme};
 #[cfg(feature = "discover")]
 pub use dns::Resolver;

@@ -17,7 +17,7 @@ use crate::{
     keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing, Unaliased},
-    verdict::Verdict,
+    verdict::{Standing, Verdict},
 };
 
 /// What a mail became.
@@ -202,6 +202,11 @@ impl Outcome {
     pub fn copies(&self) -> impl Iterator<Item = (&Group, &Mail)> {
         let goes_on = |group: &&Group| matches!(group.disposition, Disposition::Relay | Disposition::Quarantine(_));
         self.decision.groups.iter().filter(goes_on).zip(&self.mails)
+    }
+
+    /// The author, if the message is authentic.
+    pub fn authentic_author(&self) -> Option<&Address> {
+        self.verdict.author().ok().filter(|_| self.verdict.standing() == Standing::Authentic)
     }
 
     /// Octets in memory while its mails are sent, each from a copy with doubled dots.

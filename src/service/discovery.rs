@@ -2,11 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use serde_json::json;
+
 use crate::{
+    audit::Event,
     base::{Clock, Limits},
-    discover::{Discovery, Local, Settings, Statuses},
+    discover::{Choice, Chosen, Discovery, Local, Settings, Statuses},
     keys::{Chain, Keys},
-    store,
+    store::{self, Keystore},
 };
 
 /// `keys`, and the sources of `settings` as their later tiers. What they say is kept in `home`; `None`: in memory.
@@ -27,6 +30,19 @@ pub fn with_network(
         chain = chain.then(name, source, move |record, address| judge.suffices(record, address));
     }
     (chain, discovery)
+}
+
+/// Writes each choice of a key that was found into the audit log of `home`, if it has one: a choice that cannot be written is not made.
+pub fn record_choices(discovery: &Discovery, home: &Arc<Keystore>) {
+    let home = Arc::clone(home);
+    discovery.record(move |Chosen { address, fingerprint, method, choice }| {
+        let event = match choice {
+            Choice::Accepted => Event::PendingAccepted,
+            Choice::First => Event::Discover,
+            Choice::Rejected => Event::PendingRejected,
+        };
+        home.record_other(event, json!({ "address": address, "certificate": fingerprint, "method": method }))
+    });
 }
 
 /// `keys`, and the status of certificates by `statuses` where it is not known: for what judges mail.

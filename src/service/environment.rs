@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{OpenSources, open_tokens, tokens::NoPins, with_network, with_statuses};
+use super::{OpenSources, open_tokens, tokens::NoPins, record_choices, with_network, with_statuses};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
@@ -57,6 +57,9 @@ impl Environment {
             Some(settings) => {
                 let limits = &config.bounds.message;
                 let (keys, discovery) = with_network(keys, &settings, config.home(), Arc::clone(&clock), limits);
+                if let Some(home) = &opened.home {
+                    record_choices(&discovery, home);
+                }
                 (keys, Some(discovery))
             }
             None => (keys, None),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    auditing::{Audit, AuditingHandler, audit},
     enrolling::EnrollingHandler,
     environment::Environment,
     learning::{CapabilityStore, LearningHandler},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What [`handler`] builds.
-pub type ConfiguredHandler = EnrollingHandler<LearningHandler<ProvisioningHandler<ReloadableHandler>>>;
+pub type ConfiguredHandler = AuditingHandler<EnrollingHandler<LearningHandler<ProvisioningHandler<ReloadableHandler>>>>;
 
 /// Builds what handles mail by `config`, and learns from it.
 ///
@@ -48,11 +49,17 @@ pub type ConfiguredHandler = EnrollingHandler<LearningHandler<ProvisioningHandle
 /// `Config`: the marker secret cannot be read, or is too short. `Unavailable`: there is no randomness.
 pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHandler> {
     let marker = marker(config, &environment)?;
-    Ok(with_marker(config, environment, marker))
+    let audit = audit(config, environment.home.as_ref())?;
+    Ok(with_marker(config, environment, marker, audit))
 }
 
 /// As [`handler`], with a marker that was made before.
-pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
+pub(super) fn with_marker(
+    config: &Config,
+    environment: Environment,
+    marker: Secret,
+    audit: Option<Audit>,
+) -> ConfiguredHandler {
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
     let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker) };
@@ -60,7 +67,8 @@ pub(super) fn with_marker(config: &Config, environment: Environment, marker: Sec
     let handler = ProvisioningHandler::new(handler, provisioner);
     let handler = LearningHandler::new(handler, CapabilityStore::new(environment.home.clone()), environment.clock)
         .harvesting(environment.discovery);
-    EnrollingHandler::new(handler, config, parts, environment.home)
+    let handler = EnrollingHandler::new(handler, config, parts, environment.home);
+    AuditingHandler::new(handler, audit)
 }
 
 /// The part of it that handles mail.

@@ -11,12 +11,13 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
+    auditing::audit,
     enrolling,
     environment::Environment,
     handler,
     health::ServiceHealth,
     next_hop::{program_or_relay, relay},
-    quarantine::quarantine,
+    quarantine::{bounces, quarantine},
     refreshing::refreshing,
     reminders::Reminders,
     renewing::renewing,
@@ -127,10 +128,17 @@ impl Builder {
             // Where the clock stands still, nothing is stored.
             _ => None,
         };
-        let handler = handler::with_marker(&config, environment, marker);
+        let audit = audit(&config, environment.home.as_ref())?;
+        let handler = handler::with_marker(&config, environment, marker, audit);
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
-            background.push(enrolling::enrolling(agent, home, next_hop, handler.noted(), Arc::clone(&self.metrics)));
+            background.push(enrolling::enrolling(
+                agent,
+                home,
+                next_hop,
+                handler.within().noted(),
+                Arc::clone(&self.metrics),
+            ));
         }
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let work = Arc::new(Semaphore::new(config.bounds.work));
@@ -216,6 +224,7 @@ impl Parts<'_> {
                 Copies::Submit => Copying::Submit(program_or_relay(config, &self.random)?.into()),
                 Copies::Tempfail => Copying::Tempfail(Arc::clone(self.deferrals)),
             },
+            bounces: bounces(config, &self.clock, &self.random)?,
             progress: milter::PROGRESS,
             idle: milter::IDLE,
             metrics: Arc::clone(self.metrics),
@@ -266,6 +275,7 @@ impl Parts<'_> {
             bare_lf: listener.bare_lf,
             clock: Arc::clone(&self.clock),
             quarantine: quarantine(config, &self.clock, &self.random)?,
+            bounces: bounces(config, &self.clock, &self.random)?,
         };
         let relay = Arc::new(relay(config, &self.random)?);
         Ok(Arc::new(Server::new(self.measured(kind), relay, Arc::clone(&self.work), settings)))

@@ -10,6 +10,7 @@
 //! ```
 
 mod approving;
+mod auditing;
 mod discovery;
 mod enrolling;
 mod environment;
@@ -34,14 +35,15 @@ use tokio::{runtime, sync::mpsc};
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     approving::ApprovingHandler,
-    discovery::{with_network, with_statuses},
+    auditing::AuditingHandler,
+    discovery::{record_choices, with_network, with_statuses},
     enrolling::EnrollingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},
     next_hop::{release_next_hop, sendmail_next_hop},
     provisioning::ProvisioningHandler,
-    quarantine::quarantine,
+    quarantine::{bounces, quarantine},
     sources::OpenSources,
     tokens::open_tokens,
 };

@@ -11,6 +11,7 @@ use std::{
 
 use super::environment::Environment;
 use crate::{
+    audit::Event,
     base::{Clock, Error, Random, Result},
     config::{Config, KeySource, Provisioning},
     engine::{Handler, Outcome, Posting},
@@ -100,7 +101,7 @@ impl Provisioner {
             }
         };
         let fingerprint = key.record().fingerprint().clone();
-        self.home.take_new(vec![key], self.clock.now())?;
+        self.home.take_new_as(Event::Provision, vec![key], self.clock.now())?;
         tracing::info!(event = "key-generated", %address, key = %fingerprint);
         Ok(())
     }

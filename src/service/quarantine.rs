@@ -1,11 +1,12 @@
-//! The quarantine that a configuration describes.
+//! The quarantine that a configuration describes, and the notifications to senders.
 
 use std::sync::Arc;
 
 use crate::{
     base::{Clock, Random, Result},
-    config::Config,
-    transport::{Notices, PLACEHOLDERS, Quarantine, Template, Writer},
+    config::{self, Config},
+    mail::address::mailbox,
+    transport::{BOUNCE_PLACEHOLDERS, Bounces, Notices, PLACEHOLDERS, Quarantine, Template, Writer},
 };
 
 /// The folder for held messages, with the notices of them; `None` if none is configured.
@@ -27,4 +28,23 @@ pub fn quarantine(config: &Config, clock: &Arc<dyn Clock>, random: &Arc<dyn Rand
             random: Arc::clone(random),
         },
     })))
+}
+
+/// What writes notifications to senders whose message went to some recipients only; `None`: the configuration wants none.
+///
+/// # Errors
+///
+/// `Config`: the template cannot be read, or has an error.
+pub fn bounces(config: &Config, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Result<Option<Arc<Bounces>>> {
+    if config.bounces == config::Bounces::Off {
+        return Ok(None);
+    }
+    let template = config.templates.bounce.as_ref().map(|path| Template::read(path, BOUNCE_PLACEHOLDERS));
+    let writer = Writer {
+        from: mailbox(&format!("Mail Delivery System <MAILER-DAEMON@{}>", config.hostname))?,
+        limits: config.bounds.message.clone(),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+    };
+    Ok(Some(Arc::new(Bounces::new(template.transpose()?, writer, &config.hostname)?)))
 }

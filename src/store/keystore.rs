@@ -1,5 +1,6 @@
 //! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
 
+mod audit;
 mod intake;
 mod new_key;
 mod owner;
@@ -11,7 +12,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -21,9 +22,11 @@ use super::{
     files::{self, Folder},
     format::{self, Reading},
     integrity::{self, Damage, Outcome, Reader, Repair, Writer},
+    journal::Journal,
     master::{self, DataKey, MasterKey, Places},
 };
 use crate::{
+    audit::Event,
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{
@@ -33,6 +36,7 @@ use crate::{
     mail::Address,
 };
 
+pub use audit::AuditPlace;
 pub use intake::{Change, Intake, Taken};
 pub use new_key::NewKey;
 pub use owner::Removal;
@@ -76,6 +80,7 @@ pub struct Keystore {
     limits: Limits,
     random: Arc<dyn Random>,
     cache: Mutex<Cache>,
+    program: OnceLock<String>,
 }
 
 /// The cache.
@@ -119,6 +124,7 @@ impl Keystore {
             limits: limits.clone(),
             random: Arc::new(SystemRandom),
             cache: Mutex::default(),
+            program: OnceLock::new(),
         })
     }
 
@@ -169,7 +175,7 @@ impl Keystore {
     ///
     /// `NoKey` when the certificate is not stored.
     pub fn bind(&self, fingerprint: &Handle, binding: &Binding, origin: Origin, at: SystemTime) -> Result<bool> {
-        self.write(|writer, _| writer.bind(fingerprint, binding, origin, at))
+        self.write(Event::Trust, |writer, _| writer.bind(fingerprint, binding, origin, at))
     }
 
     /// Stores the capabilities that the owner of a certificate announced, received at `at`; returns whether that was done. It is not when a later
@@ -181,7 +187,8 @@ impl Keystore {
     pub fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
         let mut is_noted = false;
         self.backend.write_if_free(&mut |tx| {
-            is_noted = Writer::new(tx).note(announcement, at)?;
+            // What the owner of a certificate said about their program is no change of keys or trust.
+            is_noted = Writer::new(tx, &Journal::default()).note(announcement, at)?;
             Ok(())
         })?;
         Ok(is_noted)
@@ -198,7 +205,7 @@ impl Keystore {
         let looked = match repair {
             Repair::No => self.look(Vec::new(), |reader, _| integrity::check(reader, None, &describe)),
             Repair::Yes if !self.backend.exists()? => Ok(Vec::new()),
-            Repair::Yes => self.write(|writer, _| integrity::check(*writer, Some(writer), &describe)),
+            Repair::Yes => self.write(Event::Repair, |writer, _| integrity::check(*writer, Some(writer), &describe)),
         };
         let mut found = match looked {
             // Too damaged to be checked row by row.
@@ -258,7 +265,7 @@ impl Keystore {
     ///
     /// `Inaccessible` when the old master key is missing or does not fit; `Usage` for an invalid name; those of writing.
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
-        let place = self.write(|writer, cache| {
+        let place = self.write(Event::Master, |writer, cache| {
             let data_key = self.data_key(writer, cache)?;
             let wrapped = data_key.wrap(master, self.places(), self.random.as_ref())?;
             writer.set_master(&wrapped)?;
@@ -321,7 +328,7 @@ impl Keystore {
             let what = "octets of the removed secret key stay in it for now";
             Error::new(error.kind(), format!("{error}: {what}")).with_hint(Hint::EraseRemoved)
         });
-        erased.and_then(|()| self.backend.write(&mut |tx| Writer::new(tx).has_erased()))
+        erased.and_then(|()| self.backend.write(&mut |tx| Writer::new(tx, &Journal::default()).has_erased()))
     }
 
     /// The record of a certificate, from its octets alone.
@@ -350,16 +357,22 @@ impl Keystore {
         Ok(done)
     }
 
-    /// Runs `work` as one change; creates the store if it does not exist.
-    fn write<T>(&self, work: impl FnOnce(Writer<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+    /// Runs `work` as one change, which is recorded as `event` where the home has an audit log; creates the store if it does not exist.
+    fn write<T>(&self, event: Event, work: impl FnOnce(Writer<'_>, &mut Cache) -> Result<T>) -> Result<T> {
         // Temporary files of a killed process may hold a master key.
         sweep(&self.folder);
         let mut cache = self.cache();
-        let (mut work, mut done) = (Some(work), None);
+        let journal = Journal::default();
+        let (mut work, mut done, mut recorded) = (Some(work), None, None);
         let written = self.backend.write(&mut |tx| {
-            done = work.take().map(|work| work(Writer::new(tx), &mut cache)).transpose()?;
+            let writer = Writer::new(tx, &journal);
+            done = work.take().map(|work| work(writer, &mut cache)).transpose()?;
+            recorded = self.record(event, writer, &mut cache)?;
             Ok(())
         });
+        if let (Err(error), Some(recorded)) = (&written, &recorded) {
+            self.record_failure(recorded, error);
+        }
         if written.is_err() {
             // The data key may have been created in the change that failed.
             cache.data_key = None;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{backend::MasterRow, files::Folder};
 use crate::{
     base::{Error, Kind, Random, Result, Secret, hex, secret_of_hex},
-    crypto::{Aead, argon2id},
+    crypto::{Aead, Hash, argon2id, hmac},
     keys::Passphrases,
 };
 
@@ -96,6 +96,11 @@ impl DataKey {
         Ok((MasterRow { kind: FILE.to_owned(), name: String::new(), salt: Vec::new(), wrapped }, text))
     }
 
+    /// The key of the codes in the audit log.
+    pub(super) fn audit_key(&self) -> Secret {
+        Secret::new(hmac(Hash::Sha256, &self.0, b"postseal audit log"))
+    }
+
     /// Seals the secret parts of a certificate.
     pub(super) fn seal(&self, fingerprint: &str, secret: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
         sealed(&self.0, &about(fingerprint), secret, random)
@@ -114,6 +119,11 @@ pub(super) const OWN: &str = "master.key";
 /// The file of a master key; `None` for a passphrase.
 pub(super) fn file(master: &MasterRow, places: Places<'_>) -> Option<PathBuf> {
     place(&master.kind, &master.name, places).ok()
+}
+
+/// Whether no person is asked for it.
+pub(super) fn opens_itself(master: &MasterRow) -> bool {
+    master.kind != PASSPHRASE
 }
 
 fn described(master: &MasterRow, places: Places<'_>) -> String {

@@ -17,6 +17,8 @@ mod home;
 #[cfg(feature = "store")]
 mod integrity;
 #[cfg(feature = "store")]
+mod journal;
+#[cfg(feature = "store")]
 mod keystore;
 #[cfg(feature = "store")]
 mod master;
@@ -39,7 +41,7 @@ pub use format::without_keys;
 #[cfg(feature = "store")]
 pub use integrity::{Damage, Outcome, Repair, write_digests};
 #[cfg(feature = "store")]
-pub use keystore::{Change, Intake, Keystore, NewKey, Removal, Taken};
+pub use keystore::{AuditPlace, Change, Intake, Keystore, NewKey, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
 #[cfg(feature = "store")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    NextHop, Quarantine, SendError,
+    Bounces, NextHop, Quarantine, SendError,
     posting::{Marking, Post},
     quarantine::Stored,
     rejection::temporary_failure,
@@ -35,6 +35,8 @@ pub(super) struct Forwarding<'a> {
     /// The client that the message came from, if the next server is to know it.
     pub(super) origin: Option<&'a Origin>,
     pub(super) quarantine: Option<&'a Quarantine>,
+    /// Writes notifications to senders.
+    pub(super) bounces: Option<&'a Arc<Bounces>>,
     /// Writes what became of the recipients.
     pub(super) endings: &'a Endings<'a>,
 }
@@ -59,6 +61,21 @@ impl Forwarding<'_> {
     pub(super) async fn post(&self, posting: &Arc<Posting>) -> Reply {
         let &Forwarding { handler, next_hop, origin, endings, .. } = self;
         Post { handler, next_hop, origin, marking: Marking::Unmarked, endings }.send(posting).await
+    }
+
+    /// Sends a notification to the sender of the message; whether it is with the next hop.
+    pub(super) async fn notify(&self, report: Mail) -> bool {
+        let to = lists(recipients(&report)).join(",");
+        match self.next_hop.send(report).await {
+            Ok(()) => {
+                tracing::info!(event = "bounce-sent", to);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(event = "bounce-not-sent", to, error = %Error::from(error));
+                false
+            }
+        }
     }
 
     /// Notes that the rules throw copies away.

@@ -1,7 +1,10 @@
 //! Mail handed over to the next hop by a program that runs for one message: `sendmail`, and `filter` that re-injects.
 
+use std::sync::Arc;
+
 use super::{
-    Blocking, Quarantine, SessionId,
+    Blocking, Bounces, Quarantine, SessionId,
+    bounce::Refused,
     filter::temporary,
     forwarding::recipients,
     posting::BATCH,
@@ -26,6 +29,8 @@ pub struct HandingOver<'a> {
     pub next_hop: &'a Blocking,
     /// Takes the mails that are held.
     pub quarantine: Option<&'a Quarantine>,
+    /// Writes notifications to senders whose message went to some recipients only.
+    pub bounces: Option<&'a Arc<Bounces>>,
     /// The name of the transport in the log.
     pub name: &'static str,
     /// The id of this run in the log.
@@ -87,15 +92,33 @@ impl HandingOver<'_> {
             endings.end(Fate::Discarded, Cause::Rule, group.recipients.iter().map(|path| &path.address), None);
         }
         let mut sent: Vec<String> = Vec::new();
+        let mut refused = Refused::new(self.bounces, outcome.authentic_author());
+        let mut first_error = None;
         for mail in outcome.transactions() {
             let names = named(&mail);
             if let Err(error) = self.next_hop.send(&mail) {
-                endings.answered(recipients(&mail), &error.reply());
-                return Err(partly_sent(&sent, &names, &error.into()));
+                let reply = error.reply();
+                endings.answered(recipients(&mail), &reply);
+                let error = partly_sent(&sent, &names, &error.into());
+                if !refused.takes(&mail, &reply) {
+                    return Err(error);
+                }
+                first_error.get_or_insert(error);
+                continue;
             }
             endings.end(Fate::Relayed, Cause::NextHop, recipients(&mail), None);
             notes.push(format!("handed over for {names}"));
             sent.push(names);
+        }
+        match (first_error, refused.mail()) {
+            // Nothing was sent, so the caller tells the sender.
+            (Some(error), _) if sent.is_empty() => return Err(error),
+            (Some(error), Some(report)) => {
+                self.next_hop.send(&report).map_err(|_| error)?;
+                notes.push(format!("notified {} of those who did not get it", named(&report)));
+                tracing::info!(event = "bounce-sent", to = lists(recipients(&report)).join(","));
+            }
+            _ => {}
         }
         for posting in &outcome.postings {
             let list = posting.list().address.to_string();

@@ -1,6 +1,7 @@
 //! The transports: filter, sendmail, milter, SMTP and LMTP, and the next hop. Every transport calls [`Handler`](crate::engine::Handler), and
 //! nothing else of the engine.
 
+mod bounce;
 mod endpoint;
 pub mod filter;
 mod forwarding;
@@ -32,6 +33,7 @@ pub mod tls;
 mod trace;
 
 pub use crate::base::Network;
+pub use bounce::{BOUNCE_PLACEHOLDERS, Bounces, Failed};
 pub use endpoint::{Endpoint, Inherited, ListeningSocket};
 pub use handing_over::HandingOver;
 pub use held::{Held, HeldFor};

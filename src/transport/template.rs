@@ -4,7 +4,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use crate::{
     base::{Budget, Clock, Error, Kind, Limits, Random, Result},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address::Mailbox, compose::Draft},
+    mail::{
+        Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address::Mailbox, compose::Draft,
+        encoding::quoted_printable_encode,
+    },
     report::printable,
 };
 
@@ -62,7 +65,54 @@ impl Template {
     }
 }
 
+impl Template {
+    /// The subject and the text. `value` is what stands for a placeholder; one in `lines` is several lines, each of which is printed as one.
+    pub(super) fn filled(&self, value: impl Fn(&str) -> String, lines: &[(&str, Vec<String>)]) -> (String, String) {
+        let subject: String = filled(&self.subject, &value).chars().take(MAX_SUBJECT).collect();
+        let one = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Value(name) => match lines.iter().find(|(known, _)| known == name) {
+                Some((_, lines)) => lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n"),
+                None => printable(&value(name)),
+            },
+        };
+        let text: String = self.text.iter().map(one).collect();
+        (subject, text.replace('\n', "\r\n") + "\r\n")
+    }
+}
+
 impl Writer {
+    /// A multipart/report (RFC 6522) to `reader` with these parts, each with its type. The first one is a text in UTF-8, the others are ASCII.
+    pub(super) fn report(
+        &self,
+        reader: &Address,
+        subject: &str,
+        parts: &[(&str, &[u8])],
+        boundary: &str,
+    ) -> Result<Vec<u8>> {
+        let draft = Draft { from: self.from.clone(), to: vec![reader.clone()], subject: Some(subject.to_owned()) };
+        let plain = draft.message(b"\r\n", &*self.clock, &*self.random)?;
+        let end = memchr::memmem::find(&plain, b"MIME-Version:").unwrap_or(plain.len());
+        // RFC 3834, section 5; RFC 3464, section 2.
+        let mut octets = b"Auto-Submitted: auto-replied\r\n".to_vec();
+        octets.extend_from_slice(plain.get(..end).unwrap_or_default());
+        let kind = format!("multipart/report; report-type=delivery-status;\r\n boundary=\"{boundary}\"");
+        octets.extend_from_slice(format!("MIME-Version: 1.0\r\nContent-Type: {kind}\r\n").as_bytes());
+        for (kind, text) in parts {
+            let head = format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\n");
+            octets.extend_from_slice(head.as_bytes());
+            if text.is_ascii() {
+                octets.extend_from_slice(b"\r\n");
+                octets.extend_from_slice(text);
+            } else {
+                octets.extend_from_slice(b"Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+                octets.extend_from_slice(&quoted_printable_encode(text));
+            }
+        }
+        octets.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        Ok(octets)
+    }
+
     /// A mail to `reader`, with the null sender: nothing answers it. `value` is what stands for a placeholder.
     ///
     /// # Errors

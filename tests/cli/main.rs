@@ -1,5 +1,6 @@
 //! The command line as a user sees it: verbs, options, exit codes, output.
 
+mod audit;
 mod cert;
 mod cert_fetch;
 mod config_init;

@@ -52,6 +52,11 @@ fn json_in_scripts() {
 }
 
 #[test]
+fn the_audit_log() {
+    assert!(typed("audit.md", &Lab::new()) > 10);
+}
+
+#[test]
 fn questions_and_answers() {
     assert!(typed("faq.md", &Lab::with_keys(&["alice"])) > 3);
 }

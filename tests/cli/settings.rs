@@ -137,6 +137,10 @@ base = "dc=example"
 @provisioning
 [page]
 @page
+[audit]
+@audit
+[templates]
+@templates
 [acme]
 server = "https://ca.example/directory"
 addresses = ["example.org"]

@@ -16,6 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("crypto", &["base"]),
     ("mail", &["base", "crypto"]),
+    // crypto: hashes and codes of entries.
+    ("audit", &["base", "crypto"]),
     // crypto: SCRAM, and the digest that names a message.
     ("mailbox", &["base", "crypto", "mail"]),
     ("keys", &["base", "crypto", "mail"]),
@@ -23,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verdict", &["base", "crypto", "mail", "keys"]),
     ("pki", &["base", "crypto", "mail"]),
     ("protocol", &["base", "crypto", "mail", "keys", "verdict", "pki"]),
-    ("store", &["base", "crypto", "mail", "keys", "protocol"]),
+    ("store", &["audit", "base", "crypto", "mail", "keys", "protocol"]),
     ("discover", &["base", "crypto", "mail", "keys", "pki", "protocol"]),
     // protocol: how a rule seals is written in the protocols' words.
     ("policy", &["base", "mail", "keys", "verdict", "protocol"]),
@@ -58,11 +60,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("sandbox", &["base"]),
     // report: which Authentication-Results are believed.
-    ("acme", &["base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
+    ("acme", &["audit", "base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
     (
         "service",
         &[
+            "audit",
             "base",
             "crypto",
             "mail",
@@ -127,7 +130,8 @@ const CONFINED: &[(Name, &[&str])] = &[
             "protocol/smime/revocation_files",
         ],
     ),
-    (Name::Item("base", "SystemClock"), &["base", "cli", "service", "simple", "store/sqlite"]),
+    // audit: its entries have the time of the machine, whatever --at says.
+    (Name::Item("base", "SystemClock"), &["audit", "base", "cli", "service", "simple", "store/sqlite"]),
     (
         Name::Item("base", "SystemRandom"),
         &["base", "cli", "service", "simple", "crypto", "store/keystore", "store/master"],
@@ -153,6 +157,7 @@ const EVERYTHING: &[&str] = &["*"];
 const NAMES_COMMANDS: &[&str] = &["cli", "config"];
 
 const VERBS: &[&str] = &[
+    "audit",
     "canon",
     "cert",
     "completions",

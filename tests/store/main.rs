@@ -1,5 +1,6 @@
 //! The home and every other store of keys.
 
+mod audit;
 mod contract;
 mod home;
 mod secrets;

@@ -82,8 +82,16 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
         return print(filter(&ready.handler, &ready.id, mail).map_err(temporary)?);
     };
     let quarantine = service::quarantine(&ready.config, &ready.clock, &ready.random).map_err(try_again)?;
+    let bounces = service::bounces(&ready.config, &ready.clock, &ready.random).map_err(try_again)?;
     let (handler, session) = (&ready.handler, &ready.id);
-    let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "filter", session };
+    let copies = HandingOver {
+        handler,
+        next_hop,
+        quarantine: quarantine.as_ref(),
+        bounces: bounces.as_ref(),
+        name: "filter",
+        session,
+    };
     copies.deliver(mail, 1).map_err(temporary)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -86,6 +86,7 @@ fn post(which: &Which, id: Option<&str>, session: &Session) -> Result<()> {
         handler: &handler,
         next_hop: &next_hop,
         quarantine: quarantine.as_ref(),
+        bounces: None,
         name: "list",
         session: &SessionId::new(&*random)?,
     };

@@ -1,5 +1,6 @@
 //! The verbs. Each builds what it needs from its options and calls the engine.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod config;

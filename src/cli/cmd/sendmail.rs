@@ -102,8 +102,16 @@ impl Ready<'_> {
         let _within = session.span("sendmail").entered();
         let limits = &self.config.bounds.message;
         let quarantine = service::quarantine(self.config, &self.clock, &self.random).map_err(try_again)?;
+        let bounces = service::bounces(self.config, &self.clock, &self.random).map_err(try_again)?;
         let (handler, next_hop) = (&self.handler, &self.next_hop);
-        let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "sendmail", session };
+        let copies = HandingOver {
+            handler,
+            next_hop,
+            quarantine: quarantine.as_ref(),
+            bounces: bounces.as_ref(),
+            name: "sendmail",
+            session,
+        };
         let transport = Transport { copies, writer, limits };
         match options.mode {
             Mode::Verify => show::data(&lines(&transport.verify(options).map_err(temporary)?))?,

@@ -61,6 +61,7 @@ impl Writer<'_> {
         let sought = subject.to_ascii_lowercase();
         let stored = BindingRow { subject, sought, origin: origin.name().to_owned(), at: rfc3339(at) };
         self.rows.put_binding(fingerprint.as_str(), &stored)?;
+        self.journal.binding(fingerprint, &stored.subject, "bound");
         row.bound = self.bound(&row.fingerprint)?.1;
         self.settle(&mut row)?;
         self.find_by(&row, binding)?;
@@ -83,6 +84,9 @@ impl Writer<'_> {
         let (gone, left): (Vec<Binding>, Vec<Binding>) = before.bindings().iter().cloned().partition(goes);
         if gone.is_empty() {
             return Ok(gone);
+        }
+        for binding in &gone {
+            self.journal.binding(fingerprint, &binding::written(binding)?, "unbound");
         }
         let stored = self.rows.bindings(fingerprint.as_str())?;
         self.rows.delete_bindings(fingerprint.as_str())?;

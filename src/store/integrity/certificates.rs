@@ -213,6 +213,8 @@ impl Writer<'_> {
         }
         row.digest = row.true_digest();
         let number = self.rows.put_certificate(&row)?;
+        let done = if old.is_some() { "changed" } else { "stored" };
+        self.journal.certificate(record.fingerprint(), record.protocol(), done);
         let bindings = old_record.as_ref().map(|old| old.bindings().to_vec()).unwrap_or_default();
         let new_record = record.clone().with_claimed(kept(record.claimed())).with_bindings(bindings);
         for index in Index::ALL {
@@ -236,6 +238,7 @@ impl Writer<'_> {
         self.rows.delete_set_aside(fingerprint.as_str())?;
         self.rows.delete_certificate(number)?;
         self.set_count(self.count()? - 1)?;
+        self.journal.certificate(fingerprint, record.protocol(), "removed");
         Ok(true)
     }
 
@@ -244,6 +247,7 @@ impl Writer<'_> {
         let row = self.row(fingerprint)?;
         let mut row = row.ok_or_else(|| self.damaged(&format!("certificate of {fingerprint}")))?;
         self.rows.put_secret(row.number, sealed)?;
+        self.journal.secret(fingerprint);
         row.sealed = digest([sealed]);
         self.settle(&mut row)
     }

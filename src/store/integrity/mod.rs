@@ -16,7 +16,10 @@ pub(super) use check::check;
 pub use check::{Damage, Outcome, Repair};
 pub(super) use totals::{TOTALS, no_statements};
 
-use super::backend::{Tx, View};
+use super::{
+    backend::{Tx, View},
+    journal::Journal,
+};
 use crate::{
     base::{Error, Hint, Result},
     crypto::Hash,
@@ -33,6 +36,7 @@ pub(super) struct Reader<'a> {
 pub(super) struct Writer<'a> {
     rows: &'a dyn Tx,
     reader: Reader<'a>,
+    journal: &'a Journal,
 }
 
 impl<'a> Reader<'a> {
@@ -52,8 +56,14 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(rows: &'a dyn Tx) -> Self {
-        Writer { rows, reader: Reader { rows } }
+    /// Notes in `journal` what it does to keys and trust.
+    pub(super) fn new(rows: &'a dyn Tx, journal: &'a Journal) -> Self {
+        Writer { rows, reader: Reader { rows }, journal }
+    }
+
+    /// Where this change is noted.
+    pub(super) fn journal(&self) -> &'a Journal {
+        self.journal
     }
 }
 
@@ -72,7 +82,7 @@ impl<'a> Deref for Writer<'a> {
 ///
 /// Those of reading and writing rows.
 pub fn write_digests(rows: &dyn Tx) -> Result<()> {
-    Writer::new(rows).complete()
+    Writer::new(rows, &Journal::default()).complete()
 }
 
 /// A digest of `parts`: of no other list of parts.

@@ -1,5 +1,7 @@
 //! Tables that are checked as a whole, to notice missing rows.
 
+use serde_json::json;
+
 use super::{Reader, Writer, digest};
 use crate::{
     base::{Result, hex},
@@ -47,6 +49,11 @@ impl Reader<'_> {
         self.rows.total(ERASE).map(|found| found.is_some())
     }
 
+    /// What [`Writer::set_audit`] stored; `None`: changes are not recorded.
+    pub(in crate::store) fn audit(&self) -> Result<Option<Vec<u8>>> {
+        self.rows.total(AUDIT)
+    }
+
     pub(super) fn total(&self, name: &str) -> Result<Vec<u8>> {
         self.rows.total(name)?.ok_or_else(|| self.damaged(&format!("total of {name}")))
     }
@@ -57,19 +64,27 @@ impl Writer<'_> {
     pub(in crate::store) fn keep_statement(&self, octets: &[u8]) -> Result<()> {
         let row = StatementRow { digest: Hash::Sha256.digest(octets), octets: octets.to_vec() };
         self.rows.put_statement(&row)?;
+        self.journal.statement(octets, "stored");
         self.settle_statements()
     }
 
     /// Removes one.
     pub(in crate::store) fn forget_statement(&self, octets: &[u8]) -> Result<()> {
         self.rows.delete_statement(&Hash::Sha256.digest(octets))?;
+        self.journal.statement(octets, "removed");
         self.settle_statements()
     }
 
     /// Stores the wrapped data key.
     pub(in crate::store) fn set_master(&self, master: &MasterRow) -> Result<()> {
         self.rows.put_master(master)?;
+        self.journal.add(json!({ "master": master.kind, "name": master.name, "done": "stored" }));
         self.rows.put_total(MASTER, &master_digest(Some(master)))
+    }
+
+    /// Stores where the audit log is, and its end after this change.
+    pub(in crate::store) fn set_audit(&self, audit: &[u8]) -> Result<()> {
+        self.rows.put_total(AUDIT, audit)
     }
 
     pub(super) fn set_count(&self, count: i64) -> Result<()> {
@@ -134,6 +149,7 @@ pub(super) fn statement(digest: &[u8]) -> String {
 
 /// The totals that are there as long as the tables are.
 pub(in crate::store) const TOTALS: [&str; 3] = [CERTIFICATES, STATEMENTS, MASTER];
+const AUDIT: &str = "audit";
 const CERTIFICATES: &str = "certificate";
 pub(super) const STATEMENTS: &str = "statement";
 pub(super) const MASTER: &str = "master";

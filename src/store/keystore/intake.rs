@@ -7,8 +7,11 @@ use std::{
     time::SystemTime,
 };
 
+use serde_json::json;
+
 use super::{Cache, Keystore};
 use crate::{
+    audit::Event,
     base::{Budget, Error, Kind, Result},
     crypto::Hash,
     keys::{Binding, Handle, Kept, Keys, Memory, ProtocolName, Query, Record, StatementStore, TokenKeys, Want},
@@ -44,6 +47,8 @@ pub struct Intake<'a> {
     pub statements: &'a [Arc<[u8]>],
     /// The files that revoke OpenPGP certificates, by their fingerprints.
     pub revocations: &'a [(Handle, &'a [u8])],
+    /// What the audit log calls the change.
+    pub event: Event,
 }
 
 /// What was done with an [`Intake`], in its order.
@@ -134,7 +139,7 @@ impl Keystore {
         let mut tries = 0;
         loop {
             let plan = self.plan(intake, beside, at)?;
-            let done = self.write(|writer, cache| {
+            let done = self.write(intake.event, |writer, cache| {
                 if let Some(plan) = &plan
                     && writer.statement_set()? != plan.known
                 {
@@ -178,7 +183,8 @@ impl Keystore {
                 known.push(Described { record, secret: None, proven: Vec::new() });
             }
         }
-        let changes = self.add(&known)?;
+        let intake = Intake { certificates: &known, event: Event::Refresh, ..Intake::default() };
+        let changes = self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates;
         Ok(known.into_iter().map(|one| one.record).zip(changes).collect())
     }
 
@@ -194,7 +200,7 @@ impl Keystore {
         if !all.all(|one| one.is_ok()) {
             return Ok(false);
         }
-        self.write(|writer, cache| {
+        self.write(Event::Import, |writer, cache| {
             let (mut known, mut own) = (HashSet::new(), Own::new());
             for record in format::certificates(files).into_iter().flatten() {
                 let one = Described { record: record?, secret: None, proven: Vec::new() };
@@ -232,6 +238,7 @@ impl Keystore {
             let folder = Folder::create(&self.folder.join(REVOCATIONS))?;
             let name = format!("{fingerprint}.asc");
             folder.write(&name, octets)?;
+            writer.journal().add(json!({ "certificate": fingerprint.as_str(), "revocation": true, "done": "stored" }));
             taken.revocations.push(folder.path().join(name));
         }
         Ok(taken)
@@ -339,7 +346,7 @@ impl Keystore {
 
 impl StatementStore for Keystore {
     fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
-        let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
+        let intake = Intake { statements: &[Arc::from(der)], event: Event::Status, ..Intake::default() };
         Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
     }
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::{Intake, Keystore, Taken};
 use crate::{
+    audit::Event,
     base::Result,
     keys::{Binding, Handle, Memory, ProtocolName, Record},
     mail::Address,
@@ -63,6 +64,15 @@ impl Keystore {
     ///
     /// As [`Keystore::take_in`].
     pub fn take_new(&self, keys: Vec<NewKey>, at: SystemTime) -> Result<Taken> {
+        self.take_new_as(Event::Generate, keys, at)
+    }
+
+    /// As [`Keystore::take_new`], with another name of the change in the audit log.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keystore::take_in`].
+    pub fn take_new_as(&self, event: Event, keys: Vec<NewKey>, at: SystemTime) -> Result<Taken> {
         let (mut certificates, mut beliefs, mut files) = (Vec::new(), Vec::new(), Vec::new());
         for NewKey { described, bindings, revocation } in keys {
             let fingerprint = described.record.fingerprint().clone();
@@ -72,8 +82,13 @@ impl Keystore {
         }
         let revocations: Vec<(Handle, &[u8])> =
             files.iter().map(|(fingerprint, octets)| (fingerprint.clone(), octets.as_slice())).collect();
-        let intake =
-            Intake { certificates: &certificates, beliefs: &beliefs, revocations: &revocations, ..Intake::default() };
+        let intake = Intake {
+            certificates: &certificates,
+            beliefs: &beliefs,
+            revocations: &revocations,
+            event,
+            ..Intake::default()
+        };
         self.take_in(&intake, &Memory::new(), at)
     }
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::Keystore;
 use crate::{
+    audit::Event,
     base::{Error, Hint, Result, Secret},
     keys::{Binding, Handle, Record, RevocationReason, Withdrawal},
     mail::Address,
@@ -32,7 +33,7 @@ impl Keystore {
     /// `NoKey` when one is not stored, or has a secret key that is not to be removed, or is declared revoked; `TryAgain` when they are removed but the
     /// octets of a secret key could not be erased yet, because another process reads them: [`Keystore::check`] erases them later.
     pub fn remove_all(&self, records: &[&Record], removal: Removal) -> Result<()> {
-        let had_secret = self.write(|writer, _| {
+        let had_secret = self.write(Event::Remove, |writer, _| {
             let mut had_secret = false;
             for record in records {
                 had_secret |= remove_one(writer, record, removal)?;
@@ -64,7 +65,7 @@ impl Keystore {
     ///
     /// `NoKey` when it is not stored.
     pub fn untrust(&self, fingerprint: &Handle, address: Option<&Address>) -> Result<Vec<Binding>> {
-        self.write(|writer, _| {
+        self.write(Event::Untrust, |writer, _| {
             writer.unbind(fingerprint, |binding| match (binding, address) {
                 (Binding::Revoked(_), _) => false,
                 (Binding::Address(bound), Some(address)) => bound == address,
@@ -81,7 +82,7 @@ impl Keystore {
     /// `NoKey` when it is not stored.
     pub fn withdraw(&self, fingerprint: &Handle, reason: RevocationReason, at: SystemTime) -> Result<bool> {
         let withdrawal = Withdrawal::new(reason, at);
-        self.write(|writer, _| {
+        self.write(Event::Revoke, |writer, _| {
             let known = writer.record(fingerprint)?;
             if known.and_then(|record| record.withdrawal().copied()).is_some_and(|known| known.reason <= reason) {
                 return Ok(false);
@@ -96,7 +97,9 @@ impl Keystore {
     ///
     /// `NoKey` when it is not stored.
     pub fn reinstate(&self, fingerprint: &Handle) -> Result<bool> {
-        let gone = self.write(|writer, _| writer.unbind(fingerprint, |one| matches!(one, Binding::Revoked(_))))?;
+        let gone = self.write(Event::Reinstate, |writer, _| {
+            writer.unbind(fingerprint, |one| matches!(one, Binding::Revoked(_)))
+        })?;
         Ok(!gone.is_empty())
     }
 
@@ -106,7 +109,7 @@ impl Keystore {
     ///
     /// `NoKey` when it is not stored or has no secret parts; others as [`Keystore::remove`].
     pub fn relock(&self, changed: &[(Handle, Secret)]) -> Result<()> {
-        self.write(|writer, cache| {
+        self.write(Event::Passphrase, |writer, cache| {
             for (fingerprint, secret) in changed {
                 if writer.sealed(fingerprint)?.is_none() {
                     return Err(Error::no_key(format!("key {fingerprint}: there is no secret key to it")));

@@ -7,6 +7,7 @@ use std::{
 
 use super::Keystore;
 use crate::{
+    audit::Event,
     base::{Error, Kind, Result, Secret},
     store::files::{Folder, SEALED, is_sealed_name},
 };
@@ -34,7 +35,7 @@ impl Keystore {
         let name = checked(name)?;
         let data_key = match self.look(None, |reader, _| reader.master())? {
             Some(master) => self.data_key_of(&master, &mut self.cache())?,
-            None => self.write(|writer, cache| self.data_key(writer, cache))?,
+            None => self.write(Event::Master, |writer, cache| self.data_key(writer, cache))?,
         };
         let octets = data_key.seal(&bound(name), content, self.random.as_ref())?;
         Folder::create(&self.folder.join(SEALED))?.write(name, &octets)

@@ -1,7 +1,10 @@
 //! The passphrases that are shared with recipients without a key: one file in the home, sealed as secret keys are.
 
+use serde_json::json;
+
 use super::Keystore;
 use crate::{
+    audit::Event,
     base::{Error, Result, Secret},
     keys::{PassphraseFrom, SharedPassphrase},
     mail::Address,
@@ -20,9 +23,9 @@ impl Keystore {
     /// `Inaccessible` when the master key is missing or does not fit; `Damaged` when what is stored is; those of writing.
     pub fn set_shared_passphrase(&self, recipient: &Address, passphrase: Option<&SharedPassphrase>) -> Result<bool> {
         // The key is in the database before anything is sealed under it.
-        let key = self.write(|writer, cache| self.data_key(writer, cache))?;
+        let key = self.write(Event::Master, |writer, cache| self.data_key(writer, cache))?;
         // Writers of the database wait for one another, and so do those of this file.
-        self.write(|_, _| {
+        self.write(Event::SharedPassphrase, |writer, _| {
             let mut all = self.shared_passphrases(&key)?;
             let before = all.len();
             all.retain(|(known, _)| !is_same(known, recipient));
@@ -35,6 +38,10 @@ impl Keystore {
             }
             let sealed = key.seal(SEALED_AS, &Secret::new(text), self.random.as_ref())?;
             Folder::create(&self.folder)?.write(PASSPHRASES, &sealed)?;
+            let done = if passphrase.is_some() { "stored" } else { "removed" };
+            if is_known || passphrase.is_some() {
+                writer.journal().add(json!({ "recipient": recipient.to_string(), "passphrase": true, "done": done }));
+            }
             Ok(is_known)
         })
     }

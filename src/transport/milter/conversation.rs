@@ -346,6 +346,7 @@ mod tests {
             recipients: 3,
             memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail(std::sync::Arc::default()),
+            bounces: None,
             progress: PROGRESS,
             idle: IDLE,
             metrics: Default::default(),

@@ -32,7 +32,8 @@ use self::{
     wire::{Command, Response},
 };
 use super::{
-    Connection, Listener, MemoryLimit, NextHop, SessionId,
+    Bounces, Connection, Listener, MemoryLimit, NextHop, SessionId,
+    bounce::Refused,
     forwarding::recipients,
     memory::Held,
     posting::{Marking, Post},
@@ -59,6 +60,8 @@ pub struct Settings {
     pub memory: MemoryLimit,
     /// What to do when recipients need different copies.
     pub copying: Copying,
+    /// Writes notifications to senders whose copies were submitted to some recipients only.
+    pub bounces: Option<Arc<Bounces>>,
     /// How often the MTA is told that work continues. Postfix waits 300 s by default (`milter_content_timeout`).
     pub progress: Duration,
     /// How long the MTA may be idle.
@@ -175,28 +178,28 @@ impl Milter {
                 Copying::Tempfail(deferrals) => Some(deferrals.name(&mail)),
             };
             let outcome = handler.handle(mail).map_err(failed)?;
-            let postings = outcome.postings.clone();
+            let (postings, author) = (outcome.postings.clone(), outcome.authentic_author().cloned());
             let refused = |reply| (Cause::Rule, reply);
             let mut plan = plan::plan(&transaction, &old, &outcome, space).map_err(refused)?;
             // The copies may pass this milter again.
             for copy in &mut plan.copies {
                 copy.message = handler.mark(copy).map_err(failed)?;
             }
-            Ok((plan, postings, attempt))
+            Ok((plan, Sent { postings, author, attempt }))
         });
-        let (Plan { copies, replies }, postings, attempt) =
+        let (Plan { copies, replies }, others) =
             work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))?;
         let _held = share;
-        self.send_copies(copies, postings, attempt).await?;
+        self.send_copies(copies, others).await?;
         Ok(replies)
     }
 
-    /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice.
+    /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice; but the sender is notified of one that is
+    /// for good, where others were sent.
     async fn send_copies(
         &self,
         copies: Vec<Mail>,
-        postings: Vec<Arc<Posting>>,
-        attempt: Option<Attempt>,
+        Sent { postings, author, attempt }: Sent,
     ) -> Result<(), (Cause, Reply)> {
         if copies.is_empty() && postings.is_empty() {
             return Ok(());
@@ -215,10 +218,13 @@ impl Milter {
             }
         };
         let metrics = &self.settings.metrics;
+        let (mut sent, mut first) = (0, None);
+        let mut refused = Refused::new(self.settings.bounces.as_ref(), author.as_ref());
         for copy in copies {
             let to: Vec<Address> = recipients(&copy).cloned().collect();
-            match next_hop.send(copy).await {
+            match next_hop.send(copy.clone()).await {
                 Ok(()) => {
+                    sent += 1;
                     metrics.next_hop_replied("2xx");
                     tracing::info!(event = "copy-sent", to = lists(&to).join(","));
                 }
@@ -226,8 +232,29 @@ impl Milter {
                     let reply = error.reply();
                     metrics.next_hop_replied(class(&reply));
                     tracing::warn!(event = "copy-not-sent", to = lists(&to).join(","), error = %Error::from(error));
-                    return Err((Cause::NextHop, reply));
+                    if !refused.takes(&copy, &reply) {
+                        return Err((Cause::NextHop, reply));
+                    }
+                    first.get_or_insert(reply);
                 }
+            }
+        }
+        if let Some(reply) = first {
+            let is_told = match refused.mail() {
+                _ if sent == 0 => false,
+                Some(report) => {
+                    let to = lists(recipients(&report)).join(",");
+                    let told = next_hop.send(report).await;
+                    match &told {
+                        Ok(()) => tracing::info!(event = "bounce-sent", to),
+                        Err(error) => tracing::warn!(event = "bounce-not-sent", to, error = %error.reply()),
+                    }
+                    told.is_ok()
+                }
+                None => true,
+            };
+            if !is_told {
+                return Err((Cause::NextHop, reply));
             }
         }
         let endings = Endings::new(metrics, NAME);
@@ -265,6 +292,14 @@ impl Listener for Milter {
             self.converse(connection.stream, session, stopping).await
         })
     }
+}
+
+/// What is known of a message beside its copies.
+struct Sent {
+    postings: Vec<Arc<Posting>>,
+    /// The author, if the message is authentic.
+    author: Option<Address>,
+    attempt: Option<Attempt>,
 }
 
 async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Response]) -> Result<()> {
@@ -382,6 +417,7 @@ mod tests {
             recipients: 3,
             memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail(Arc::default()),
+            bounces: None,
             progress: Duration::from_millis(20),
             idle: Duration::from_millis(500),
             metrics: Arc::default(),

@@ -24,7 +24,9 @@ use crate::{
     engine::Handler,
     policy::Pattern,
     report::{Limit, Metrics},
-    transport::{Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity},
+    transport::{
+        Bounces, Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
+    },
 };
 
 /// The protocol.
@@ -113,6 +115,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Stores held messages.
     pub quarantine: Option<Quarantine>,
+    /// Writes notifications to senders whose message went to some recipients only.
+    pub bounces: Option<Arc<Bounces>>,
 }
 
 /// An SMTP or LMTP server, for many connections at once.

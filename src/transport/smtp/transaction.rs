@@ -215,14 +215,15 @@ impl Session<'_> {
         };
         let (settings, relay) = (&self.server.settings, &self.server.relay);
         let origin = self.origin().filter(|_| relay.sends_origin());
-        let quarantine = settings.quarantine.as_ref();
+        let (quarantine, bounces) = (settings.quarantine.as_ref(), settings.bounces.as_ref());
         let next_hop: &dyn NextHop = match &self.upstream {
             Some(connection) => connection,
             None => &**relay,
         };
         let endings = Endings::new(&settings.metrics, self.server.name());
         let handler = &self.server.handler;
-        let forwarding = Forwarding { handler, next_hop, origin: origin.as_ref(), quarantine, endings: &endings };
+        let origin = origin.as_ref();
+        let forwarding = Forwarding { handler, next_hop, origin, quarantine, bounces, endings: &endings };
         // The copies take memory until the next server has them.
         let replies = match (outcome, dialect) {
             (Ok((outcome, _held)), Dialect::Smtp) => vec![submission::answer(&outcome, &forwarding).await],

@@ -578,6 +578,42 @@ pub(crate) const VERBS: &[Verb] = &[
     verb("watch", FROM_NOWHERE, 0, WATCHING),
     verb("sendmail", "-bv bob@example.org", 0, &[]),
     verb("serve", " ", 0, &[call("--config postseal.toml", "", 0)]),
+    verb("audit init", " ", 0, &[call("--path other.log", "", 0)]),
+    verb("audit head", " ", 0, &[call("--config postseal.toml", "", 0)]),
+    verb(
+        "audit show",
+        " ",
+        0,
+        &[
+            call("--config postseal.toml", "", 0),
+            call("--event trust", "", 0),
+            call("--since 2026-01-01T00:00:00Z", "", 0),
+            call("--about alice@example.org", "", 0),
+            call("--json", "home/audit.log", 0),
+        ],
+    ),
+    verb(
+        "audit verify",
+        " ",
+        0,
+        &[
+            call("--config postseal.toml", "", 0),
+            call("--head $(cut -d ' ' -f 2 head)", "", 0),
+            call("--json", "home/audit.log", 0),
+        ],
+    ),
+    verb(
+        "audit export",
+        "--format ecs",
+        0,
+        &[
+            call("--config postseal.toml", "", 0),
+            call("--format cef", "home/audit.log", 0),
+            call("--format ecs", "home/audit.log", 0),
+            call("--since 2026-01-01T00:00:00Z", "", 0),
+        ],
+    ),
+    verb("audit rotate", " ", 0, &[call("--config postseal.toml", "", 0)]),
     verb("quarantine list", "-c postseal.toml", 0, &[call("--json", "", 0), call("--config postseal.toml", " ", 0)]),
     verb(
         "quarantine show",

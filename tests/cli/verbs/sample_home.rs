@@ -71,4 +71,6 @@ cp alice.pem certificates
 printf 'a%.0s' $(seq 64) > credentials/postseal
 chmod 600 credentials/postseal
 "$0" cert reply --certificate alice.pem -o reply request
+"$0" audit init
+"$0" audit head > head
 "#;

@@ -191,6 +191,7 @@ impl Gateway {
                 handler: &*self.spy,
                 next_hop: &next_hop,
                 quarantine: None,
+                bounces: None,
                 name: "sendmail",
                 session: &session,
             },
@@ -347,6 +348,7 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
             bare_lf: BareLf::Reject,
             clock: Arc::new(SystemClock),
             quarantine: None,
+            bounces: None,
         };
         Arc::new(Server::new(Arc::clone(handler), Arc::clone(&relay), Arc::clone(&work), settings)) as Arc<dyn Listener>
     };

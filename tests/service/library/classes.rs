@@ -200,6 +200,7 @@ fn dialogue(handler: &Arc<dyn Handler>, dialect: Dialect, letter: &str) -> Strin
         bare_lf: BareLf::Reject,
         clock: Arc::new(SystemClock),
         quarantine: None,
+        bounces: None,
     };
     let server = Arc::new(Server::new(Arc::clone(handler), Arc::new(nowhere), Arc::new(Semaphore::new(1)), settings));
     let hello = if dialect == Dialect::Lmtp { "LHLO" } else { "EHLO" };
@@ -220,6 +221,7 @@ fn milter(handler: &Arc<dyn Handler>, letter: &str) -> String {
         limits,
         recipients: 10,
         copying: Copying::Tempfail(Arc::default()),
+        bounces: None,
         progress: milter::PROGRESS,
         idle: milter::IDLE,
         metrics: Arc::default(),
@@ -267,7 +269,14 @@ fn sendmail(handler: &dyn Handler, letter: &str) -> String {
     };
     let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
     let sendmail = Sendmail {
-        copies: HandingOver { handler, next_hop: &next_hop, quarantine: None, name: "sendmail", session: &session },
+        copies: HandingOver {
+            handler,
+            next_hop: &next_hop,
+            quarantine: None,
+            bounces: None,
+            name: "sendmail",
+            session: &session,
+        },
         writer,
         limits: &limits,
     };

@@ -241,6 +241,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
         copying: if copies == Copies::Submit { Copying::Submit(next_hop) } else { Copying::Tempfail(Arc::default()) },
+        bounces: None,
         recipients: 100,
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),

@@ -4,6 +4,7 @@ use std::{io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueHint};
 use postseal::{
+    audit::Event,
     base::{Error, Result, SystemRandom, upper_hex},
     keys::{Binding, Handle, Keys as _, Memory, ProtocolName, Query, Want},
     mail::Address,
@@ -85,7 +86,7 @@ pub(super) fn issue(what: &Issue, session: &Session) -> Result<()> {
     others(&authority, &issued, &home)?.iter().for_each(|other| warning(other));
     let beliefs = trusted_before(&issued, &home)?;
     let described = Described { record: record(&issued), secret: None, proven: Vec::new() };
-    let intake = Intake { certificates: &[described], beliefs: &beliefs, ..Intake::default() };
+    let intake = Intake { certificates: &[described], beliefs: &beliefs, event: Event::Issue, ..Intake::default() };
     // First, so that no certificate is given away that cannot be revoked.
     home.take_in(&intake, &Memory::new(), now)?;
     let addresses: Vec<String> = subject.addresses.iter().map(|one| printable(&one.to_string())).collect();

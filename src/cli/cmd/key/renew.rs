@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use postseal::{
+    audit::Event,
     base::{Error, Result},
     crypto::{Curve, KeyAlgorithm},
     keys::{Keys as _, Memory, ProtocolName, Query, Record, Want},
@@ -119,7 +120,7 @@ fn same_shape(record: &Record, what: &Renew, session: &Session) -> Result<Reques
 
 /// Stores a changed certificate.
 pub(super) fn store(changed: &[Described], home: &Keystore, session: &Session) -> Result<()> {
-    let intake = Intake { certificates: changed, ..Intake::default() };
+    let intake = Intake { certificates: changed, event: Event::Renew, ..Intake::default() };
     home.take_in(&intake, &Memory::new(), session.clock().now())?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::{io::Write, path::PathBuf, time::SystemTime};
 
 use clap::{Args, ValueHint};
 use postseal::{
+    audit::Event,
     base::{Error, Result, upper_hex},
     keys::{Memory, ProtocolName, Record, RevocationReason},
     protocol::{pgp::own_cert::OwnCert, smime::record::certificate},
@@ -79,6 +80,7 @@ fn revoke_pgp(what: &Revoke, record: &Record, home: &Keystore, session: &Session
     let intake = Intake {
         certificates: &[revoked.described],
         revocations: &[(fingerprint.clone(), &revoked.revocation)],
+        event: Event::Revoke,
         ..Intake::default()
     };
     let taken = home.take_in(&intake, &Memory::new(), session.clock().now())?;

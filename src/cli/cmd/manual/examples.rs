@@ -489,6 +489,28 @@ const ENTRIES: &[Entry] = &[
         ],
         &["serve"],
     ),
+    entry(
+        "audit",
+        "Each change of the home is one line of its audit log, and the configuration adds decisions on mail. Each line is bound to the line before it.",
+        &[("Record changes from now on, and check the record:", "postseal audit init\npostseal audit verify")],
+        &["key", "serve"],
+    ),
+    entry("audit init", "", &[("Record the changes of the home:", "postseal audit init")], &["audit verify"]),
+    entry(
+        "audit head",
+        "Kept elsewhere, it shows that no entry is missing at the end.",
+        &[("Print the last entry's number and hash:", "postseal audit head")],
+        &["audit verify"],
+    ),
+    entry("audit show", "", &[("Who trusted which key:", "postseal audit show --event trust")], &[]),
+    entry(
+        "audit verify",
+        "Exit status 1: an entry was changed, removed, inserted or moved.",
+        &[("Check the log of the home:", "postseal audit verify")],
+        &["audit head"],
+    ),
+    entry("audit export", "", &[("All entries for another system:", "postseal audit export --format ecs")], &[]),
+    entry("audit rotate", "", &[("Begin a new file, for cron:", "postseal audit rotate")], &[]),
     entry("quarantine", "", &[("List what is held:", "postseal quarantine list --config postseal.toml")], &["serve"]),
     entry("quarantine list", "", &[("List what is held:", "postseal quarantine list --config postseal.toml")], &[]),
     entry(
