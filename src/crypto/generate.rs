@@ -2,8 +2,8 @@
 
 use aws_lc_rs::{
     agreement::{self, PrivateKey},
-    error::Unspecified,
     encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin},
+    error::Unspecified,
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 
@@ -11,7 +11,6 @@ use super::{
     KeyAlgorithm, PostQuantumSecret,
     brainpool_key::BrainpoolKey,
     number::padded,
-    post_quantum::PostQuantumKey,
     slh_dsa::SlhDsaKey,
     software::{ecdh_agreeing, ed448_key, x448_public},
     unfit::{unfit, unserved},
@@ -91,13 +90,9 @@ pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
         KeyAlgorithm::X448 => x448_public(secret),
         KeyAlgorithm::Ed448 => ed448_key(secret).map(|key| key.verifying_key().to_bytes().to_vec()),
         KeyAlgorithm::MlDsa(_) | KeyAlgorithm::MlKem(_) => {
-            let secret = PostQuantumSecret::Seed(secret.clone());
-            PostQuantumKey::new(algorithm, &secret).map(|key| key.public())
+            return PostQuantumSecret::Seed(secret.clone()).public(algorithm);
         }
-        KeyAlgorithm::SlhDsa(_) => {
-            let secret = PostQuantumSecret::Expanded(secret.clone());
-            PostQuantumKey::new(algorithm, &secret).map(|key| key.public())
-        }
+        KeyAlgorithm::SlhDsa(_) => return PostQuantumSecret::Expanded(secret.clone()).public(algorithm),
         _ => return Err(unserved(algorithm)),
     };
     public.ok_or_else(|| unfit(algorithm))

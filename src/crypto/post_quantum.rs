@@ -1,7 +1,7 @@
 //! Private keys that resist quantum computers, of the three standards.
 
-use super::{KeyAlgorithm, ml_dsa::MlDsaKey, ml_kem::MlKemKey, slh_dsa::SlhDsaKey};
-use crate::base::Secret;
+use super::{KeyAlgorithm, ml_dsa::MlDsaKey, ml_kem::MlKemKey, slh_dsa::SlhDsaKey, unfit::unfit};
+use crate::base::{Result, Secret};
 
 /// A private key of ML-DSA, ML-KEM or SLH-DSA as it is stored (RFC 9881, section 6; RFC 9935, section 6; RFC 9909, section 6).
 #[derive(Clone, Debug)]
@@ -17,6 +17,18 @@ pub enum PostQuantumSecret {
         /// What it expands to.
         expanded: Secret,
     },
+}
+
+impl PostQuantumSecret {
+    /// The public key that belongs to it, in the octets of FIPS 203, 204 or 205.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when it is no private key of this algorithm, or its parts do not belong together.
+    pub fn public(&self, algorithm: KeyAlgorithm) -> Result<Vec<u8>> {
+        let key = PostQuantumKey::new(algorithm, self).ok_or_else(|| unfit(algorithm))?;
+        Ok(key.public())
+    }
 }
 
 /// A private key that works.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use const_oid::ObjectIdentifier as Oid;
+
 use super::{
     Conveys, Curve, Hash, MlDsa, MlKem, Signs, SlhDsa, Strength,
     algorithm::{KeyFacts, key_facts},
@@ -132,6 +134,23 @@ impl KeyAlgorithm {
     /// How it conveys a content key. Of an X.509 key for ECDSA that is agreement: its certificate says whether it may.
     pub fn conveys(self) -> Conveys {
         self.facts().conveys
+    }
+
+    /// The one of FIPS 203, 204 or 205 with this object identifier, of a key or of its signatures.
+    pub(crate) fn of_post_quantum(oid: Oid) -> Option<KeyAlgorithm> {
+        let signing =
+            MlDsa::of_oid(oid).map(KeyAlgorithm::MlDsa).or_else(|| SlhDsa::of_oid(oid).map(KeyAlgorithm::SlhDsa));
+        signing.or_else(|| MlKem::of_oid(oid).map(KeyAlgorithm::MlKem))
+    }
+
+    /// Its object identifier, where it is one of FIPS 203, 204 or 205.
+    pub(crate) fn post_quantum_oid(self) -> Option<Oid> {
+        match self {
+            KeyAlgorithm::MlDsa(set) => set.oid(),
+            KeyAlgorithm::MlKem(set) => set.oid(),
+            KeyAlgorithm::SlhDsa(set) => set.oid(),
+            _ => None,
+        }
     }
 
     /// The refusal of what a key of this kind cannot do; `what` is `sign`, `decrypt`, `agree on a secret`, ...

@@ -18,6 +18,7 @@ mod enveloped;
 pub mod export;
 pub mod generate;
 mod issue;
+mod kem;
 mod key_material;
 pub mod keyfile;
 mod mime;
@@ -56,6 +57,7 @@ mod verify;
 // pbe.rs        encryption with a passphrase
 // generate.rs   generate keys with self-signed certificates
 // issue.rs      certificates and certification requests
+// kem.rs        key encapsulation: KEMRecipientInfo with ML-KEM
 // authority.rs  a certification authority: issue certificates for mail, and revocation lists
 // export.rs     write certificates and private keys
 // enveloped.rs  decrypt EnvelopedData and its variants, whole or not at all
