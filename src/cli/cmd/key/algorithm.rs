@@ -54,12 +54,6 @@ pub(in crate::cli::cmd) enum Algorithm {
     /// As slh-dsa-sha2-128s: strongest, 30 kB a signature
     #[value(name = "slh-dsa-sha2-256s")]
     SlhDsaSha2256s,
-    /// As slh-dsa-sha2-128s, on SHAKE
-    #[value(name = "slh-dsa-shake-128s")]
-    SlhDsaShake128s,
-    /// As slh-dsa-sha2-256s, on SHAKE
-    #[value(name = "slh-dsa-shake-256s")]
-    SlhDsaShake256s,
     /// For encryption only (S/MIME, with --ca)
     X25519,
     /// For encryption only (S/MIME, with --ca)
@@ -104,8 +98,6 @@ impl Algorithm {
             Algorithm::SlhDsaSha2128f => Smime::SlhDsa(SlhDsa::Sha2_128f),
             Algorithm::SlhDsaSha2192s => Smime::SlhDsa(SlhDsa::Sha2_192s),
             Algorithm::SlhDsaSha2256s => Smime::SlhDsa(SlhDsa::Sha2_256s),
-            Algorithm::SlhDsaShake128s => Smime::SlhDsa(SlhDsa::Shake128s),
-            Algorithm::SlhDsaShake256s => Smime::SlhDsa(SlhDsa::Shake256s),
             Algorithm::X25519 => Smime::X25519,
             Algorithm::X448 => Smime::X448,
         })
