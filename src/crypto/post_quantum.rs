@@ -1,23 +1,7 @@
 //! Private keys that resist quantum computers, of the three standards.
 
-use super::{KeyAlgorithm, ml_dsa::MlDsaKey, ml_kem::MlKemKey, slh_dsa::SlhDsaKey, unfit::unfit};
+use super::{KeyAlgorithm, PostQuantumSecret, ml_dsa::MlDsaKey, ml_kem::MlKemKey, slh_dsa::SlhDsaKey, unfit::unfit};
 use crate::base::{Result, Secret};
-
-/// A private key of ML-DSA, ML-KEM or SLH-DSA as it is stored (RFC 9881, section 6; RFC 9935, section 6; RFC 9909, section 6).
-#[derive(Clone, Debug)]
-pub enum PostQuantumSecret {
-    /// The seed: 32 octets for ML-DSA, 64 for ML-KEM.
-    Seed(Secret),
-    /// The octets of FIPS 203, 204 or 205.
-    Expanded(Secret),
-    /// Both, which must belong together.
-    Both {
-        /// The seed.
-        seed: Secret,
-        /// What it expands to.
-        expanded: Secret,
-    },
-}
 
 impl PostQuantumSecret {
     /// The public key that belongs to it, in the octets of FIPS 203, 204 or 205.

@@ -167,13 +167,13 @@ fn openssl_verifies_what_we_sign() {
 #[test]
 fn we_verify_what_openssl_signs() {
     let Some(lab) = LAB.as_ref() else { return };
-    lab.write("part", PART);
+    lab.write("signed.part", &PART.replace('\r', ""));
     for (name, algorithm, digest) in SIGNERS {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
         for (form, more) in [("clear", &[][..]), ("opaque", &["-nodetach"]), ("bare", &["-nodetach", "-noattr"])] {
-            let mut arguments = vec!["cms", "-sign", "-in", "part", "-signer", &certificate, "-inkey", &key];
+            let mut arguments = vec!["cms", "-sign", "-in", "signed.part", "-signer", &certificate, "-inkey", &key];
             arguments.extend(digest.iter().chain(more));
-            let from = format!("From: {name}@example.org\r\nTo: bob@example.org\r\nSubject: harvest\r\n");
+            let from = format!("From: {name}@example.org\nTo: bob@example.org\nSubject: harvest\n");
             let file = format!("{name}-{form}.theirs");
             lab.write(&file, &format!("{from}{}", lab.openssl(&arguments)));
             let said = lab.postseal(&["verify", &file]);
