@@ -254,6 +254,9 @@ pub(crate) struct Shaping {
     /// Sign with this key (fingerprint or key ID); may be repeated, for several signatures
     #[arg(long, value_name = "ID")]
     pub(crate) key: Vec<String>,
+    /// Sign with this key too (fingerprint or key ID), beside that of the author: a second signature on the same message; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) also_sign: Vec<String>,
     /// Write text in the body instead of MIME parts, for readers without PGP/MIME
     #[arg(long)]
     pub(crate) inline: bool,

@@ -1,7 +1,7 @@
-//! Public keys and signature algorithms as X.509 and CMS write them (RFC 3279, 4055, 5480, 5758, 8410).
+//! Public keys and signature algorithms as X.509 and CMS write them (RFC 3279, 4055, 5480, 5758, 8410, 9881, 9909, 9935).
 
 use const_oid::db::{
-    rfc5912::{ID_DSA, ID_EC_DH, ID_EC_PUBLIC_KEY, ID_MGF_1, ID_RSAES_OAEP, ID_RSASSA_PSS, RSA_ENCRYPTION},
+    rfc5912::{ID_DSA, ID_EC_DH, ID_EC_PUBLIC_KEY, ID_RSAES_OAEP, ID_RSASSA_PSS, RSA_ENCRYPTION},
     rfc8410::{ID_ED_448, ID_ED_25519, ID_X_448, ID_X_25519},
 };
 use der::{
@@ -9,10 +9,15 @@ use der::{
     asn1::{ObjectIdentifier, UintRef},
 };
 
-use super::tlv::{BIT_STRING, Element, INTEGER, NULL, OID, Reader, constructed};
+use super::{
+    hash::{Pss, hash_algorithm},
+    tlv::{BIT_STRING, Element, INTEGER, NULL, OID, Reader},
+};
 use crate::{
     base::{Error, Result},
-    crypto::{self, Curve, DsaPublic, Hash, KeyAlgorithm, Scheme, Strength, Unverified, verify},
+    crypto::{
+        self, Curve, DsaPublic, Hash, KeyAlgorithm, MlDsa, MlKem, Scheme, Signs, SlhDsa, Strength, Unverified, verify,
+    },
 };
 
 /// A SubjectPublicKeyInfo. Two are equal when their keys are, however they are written.
@@ -50,6 +55,8 @@ enum Key {
     Montgomery448(Vec<u8>),
     /// An unreadable or unsupported key; the rest of the certificate can still be used.
     Other,
+    /// ML-DSA, ML-KEM or SLH-DSA.
+    PostQuantum(KeyAlgorithm, Vec<u8>),
     Rsa {
         n: Vec<u8>,
         e: Vec<u8>,
@@ -79,14 +86,6 @@ enum RsaUse {
     Oaep,
     /// RSASSA-PSS, with these parameters if it has any.
     Pss(Option<Pss>),
-}
-
-/// RSASSA-PSS-params (RFC 4055, section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pss {
-    hash: Hash,
-    mgf1: Hash,
-    salt: u32,
 }
 
 impl PublicKey {
@@ -135,6 +134,7 @@ impl PublicKey {
             Key::Montgomery25519(_) => KeyAlgorithm::X25519,
             Key::Montgomery448(_) => KeyAlgorithm::X448,
             Key::Other => KeyAlgorithm::Other("unknown"),
+            Key::PostQuantum(algorithm, _) => *algorithm,
             Key::Rsa { n, .. } => KeyAlgorithm::Rsa(bits(n)),
         }
     }
@@ -144,6 +144,14 @@ impl PublicKey {
         match &self.key {
             Key::Ec { point, .. } => Some(point),
             Key::Montgomery25519(point) | Key::Montgomery448(point) => Some(point),
+            _ => None,
+        }
+    }
+
+    /// The parameter set of ML-KEM and the octets of the key to encapsulate for; `None` for other keys.
+    pub fn encapsulation(&self) -> Option<(MlKem, &[u8])> {
+        match &self.key {
+            Key::PostQuantum(KeyAlgorithm::MlKem(set), octets) => Some((*set, octets)),
             _ => None,
         }
     }
@@ -176,6 +184,8 @@ impl PublicKey {
             }
             Key::Edwards25519(point) => Ok(crypto::PublicKey::Ed25519(point)),
             Key::Edwards448(point) => Ok(crypto::PublicKey::Ed448(point)),
+            Key::PostQuantum(KeyAlgorithm::MlDsa(set), key) => Ok(crypto::PublicKey::MlDsa { set: *set, key }),
+            Key::PostQuantum(KeyAlgorithm::SlhDsa(set), key) => Ok(crypto::PublicKey::SlhDsa { set: *set, key }),
             Key::Rsa { n, e, .. } => Ok(crypto::PublicKey::Rsa { n, e }),
             _ => Err(Error::unavailable(format!(
                 "public key: {} does not verify signatures here",
@@ -210,6 +220,13 @@ impl Key {
                 parameters.filter(|parameters| parameters.tag != NULL).map(DsaParameters::read).transpose()?;
             return Ok(Key::Dsa { parameters, y: reader.expect(INTEGER)?.unsigned()?.to_vec() });
         }
+        if let Some(algorithm) = kind.oid().and_then(KeyAlgorithm::of_post_quantum) {
+            // RFC 9881, section 2; RFC 9909, section 3; RFC 9935, section 3.
+            return match parameters {
+                None => Ok(Key::PostQuantum(algorithm, octets.to_vec())),
+                Some(_) => Err(kind.refuse(format!("{} with parameters", algorithm.name()))),
+            };
+        }
         let curves = [
             (ID_ED_25519, Key::Edwards25519 as fn(Vec<u8>) -> Key),
             (ID_ED_448, Key::Edwards448),
@@ -227,50 +244,6 @@ impl DsaParameters {
         let mut number = || Ok::<_, Error>(numbers.expect(INTEGER)?.unsigned()?.to_vec());
         Ok(DsaParameters { p: number()?, q: number()?, g: number()? })
     }
-}
-
-impl Pss {
-    fn read(parameters: Element<'_>) -> Result<Pss> {
-        let mut fields = parameters.reader();
-        let mut pss = Pss { hash: Hash::Sha1, mgf1: Hash::Sha1, salt: 20 };
-        if let Some(hash) = fields.optional(constructed(0))? {
-            pss.hash = hash_algorithm(hash.value)?;
-        }
-        if let Some(mask) = fields.optional(constructed(1))? {
-            let mut mask = mask.reader().sequence()?;
-            if !mask.expect(OID)?.is(&ID_MGF_1) {
-                return Err(mask.refuse("a mask generation function that is not MGF1"));
-            }
-            pss.mgf1 = hash_algorithm(mask.any()?.whole)?;
-        }
-        if let Some(salt) = fields.optional(constructed(2))? {
-            pss.salt = salt.reader().expect(INTEGER)?.count()?;
-        }
-        if let Some(trailer) = fields.optional(constructed(3))?
-            && trailer.reader().expect(INTEGER)?.count()? != 1
-        {
-            return Err(fields.refuse("a trailer field that is not 1"));
-        }
-        fields.finish()?;
-        Ok(pss)
-    }
-
-    /// RFC 4055, section 3.3: hash functions must be those of the key, the salt at least as long.
-    fn admits(&self, signature: &Pss) -> bool {
-        self.hash == signature.hash && self.mgf1 == signature.mgf1 && self.salt <= signature.salt
-    }
-}
-
-/// The hash function that an AlgorithmIdentifier names.
-///
-/// # Errors
-///
-/// `Unavailable` names one that is not supported.
-pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
-    let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
-    kind.oid()
-        .and_then(Hash::of_oid)
-        .ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
 }
 
 /// The hash function that the digestAlgorithm of a signature in CMS names. Some programs write sha256WithRSAEncryption where sha256 belongs, and
@@ -301,6 +274,8 @@ enum Kind {
     Ecdsa(Hash),
     Ed25519,
     Ed448,
+    /// ML-DSA or SLH-DSA over the octets themselves, with an empty context (RFC 9881, section 3; RFC 9909, section 4).
+    Pure(KeyAlgorithm),
     RsaPkcs1(Hash),
     RsaPss(Pss),
 }
@@ -319,7 +294,7 @@ impl Kind {
         with_hash.or(match oid {
             ID_ED_25519 => Some(Kind::Ed25519),
             ID_ED_448 => Some(Kind::Ed448),
-            _ => None,
+            oid => KeyAlgorithm::of_post_quantum(oid).filter(|key| key.signs() == Signs::Message).map(Kind::Pure),
         })
     }
 }
@@ -336,8 +311,15 @@ impl SignatureAlgorithm {
         let mut fields = reader.sequence()?;
         reader.finish()?;
         let kind = fields.expect(OID)?;
-        if let Some(kind) = kind.oid().and_then(Kind::of_oid) {
-            return Ok(SignatureAlgorithm { kind });
+        if let Some(known) = kind.oid().and_then(Kind::of_oid) {
+            if let Kind::Pure(key) = known
+                && !fields.is_finished()
+            {
+                return Err(
+                    kind.refuse(format!("{} with parameters (RFC 9881, section 2; RFC 9909, section 3)", key.name()))
+                );
+            }
+            return Ok(SignatureAlgorithm { kind: known });
         }
         let bare = || digest.ok_or_else(|| fields.refuse("names no digest"));
         let kind = if kind.is(&ID_RSASSA_PSS) {
@@ -363,12 +345,17 @@ impl SignatureAlgorithm {
         Ok(SignatureAlgorithm { kind })
     }
 
-    /// The hash over the octets; `None` where the algorithm takes the octets themselves (Ed25519, Ed448).
+    /// The hash over the octets; `None` where the algorithm takes the octets themselves (Ed25519, Ed448, ML-DSA, SLH-DSA).
     pub fn hash(&self) -> Option<Hash> {
         match self.kind {
             Kind::Dsa(hash) | Kind::Ecdsa(hash) | Kind::RsaPkcs1(hash) | Kind::RsaPss(Pss { hash, .. }) => Some(hash),
-            Kind::Ed25519 | Kind::Ed448 => None,
+            Kind::Ed25519 | Kind::Ed448 | Kind::Pure(_) => None,
         }
+    }
+
+    /// Whether it is ML-DSA or SLH-DSA, over the octets themselves.
+    pub(crate) fn is_pure(&self) -> bool {
+        matches!(self.kind, Kind::Pure(_))
     }
 
     /// `rsa2048-sha256`, with `key`.
@@ -405,6 +392,9 @@ impl SignatureAlgorithm {
             }
             (Kind::Ed25519, Key::Edwards25519(_)) | (Kind::Ed448, Key::Edwards448(_)) => {
                 verify(crypto, Scheme::EdDsa, digest, signature)
+            }
+            (Kind::Pure(named), Key::PostQuantum(algorithm, _)) if named == *algorithm => {
+                verify(crypto, Scheme::Pure, digest, signature)
             }
             (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
@@ -462,10 +452,21 @@ fn fixed(signature: &[u8], length: usize) -> Option<Vec<u8>> {
     Some(fixed)
 }
 
+/// The name of a pre-hashed signature, which CMS has not (RFC 9882, section 3.1; RFC 9814, section 2); `None` for another algorithm.
+pub(crate) fn pre_hashed(oid: ObjectIdentifier) -> Option<String> {
+    let last = oid.arcs().last().filter(|_| oid.parent() == Some(SIGNATURES))?;
+    let number = |first: u32| usize::try_from(last.checked_sub(first)?).ok();
+    let lattice = || MlDsa::ALL.get(number(32)?).map(|set| set.name());
+    let trees = || SlhDsa::ALL.get(number(35)?).map(|set| set.name());
+    lattice().or_else(trees).map(|name| format!("hash-{name}"))
+}
+
 /// How many bits a number has.
 fn bits(number: &[u8]) -> usize {
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
+/// NIST's signature algorithms: those of FIPS 204 and 205 are 17 to 31, the pre-hashed ones 32 to 46.
+const SIGNATURES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3");
 /// RFC 1423, section 4.1.1: that of X.509 (1988), whose parameter is the size in bits.
 const RSA_1988: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.8.1.1");

@@ -5,7 +5,7 @@
 //!
 //! | Best tie found | Taken | Refused |
 //! |---|---|---|
-//! | owner, authority | the newest that can be used | none of them can be used |
+//! | owner, authority | the newest that can be used; to encrypt, one that resists quantum computers first | none of them can be used |
 //! | less, to encrypt | the only one that can be used, with a warning | none or several can be used |
 //! | less, to sign | the newest that can be used | none of them can be used |
 //!
@@ -43,6 +43,11 @@ pub(super) trait Candidate<J> {
 
     /// Whether it only stands in for a certificate that is still to be issued: one that can be used and is as trusted is taken before it.
     fn is_placeholder(&self) -> bool {
+        false
+    }
+
+    /// Whether what is encrypted to it stays confidential against quantum computers: one that can be used and is as trusted is taken before others.
+    fn is_quantum_safe(&self) -> bool {
         false
     }
 
@@ -257,7 +262,7 @@ struct Ranked<'c, C> {
     doubt: Option<String>,
 }
 
-/// The candidates with the best tie: placeholders last, newest first, then by fingerprint, so that the order is always the same.
+/// The candidates with the best tie: placeholders last, to encrypt those that resist quantum computers first, newest first, then by fingerprint, so that the order is always the same.
 fn ranked<'c, J, C: Candidate<J>>(
     address: &Address,
     role: Role,
@@ -289,7 +294,8 @@ fn ranked<'c, J, C: Candidate<J>>(
     ranked.retain(|one| Some(one.tie) == best);
     ranked.sort_by_cached_key(|one| {
         let Ranked { candidate, .. } = one;
-        (candidate.is_placeholder(), Reverse(candidate.made()), candidate.copies().fingerprint().clone())
+        let is_behind = role == Role::Recipient && !candidate.is_quantum_safe();
+        (candidate.is_placeholder(), is_behind, Reverse(candidate.made()), candidate.copies().fingerprint().clone())
     });
     Ok(ranked)
 }

@@ -4,7 +4,7 @@
 //! an opened message, why not. `lkml-signed` is judged by its own manifest. A line that is stale, or missing, fails.
 
 mod gnupg;
-mod opening;
+pub(crate) mod opening;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

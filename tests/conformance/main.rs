@@ -5,6 +5,7 @@ mod corpora_smime;
 mod mail;
 mod mbox;
 mod pkits;
+mod post_quantum;
 mod roundtrip;
 mod skeleton;
 #[path = "../support/mod.rs"]

@@ -4,6 +4,7 @@ mod ciphers_pgp;
 mod import;
 mod openpgp;
 mod pages;
+mod post_quantum;
 mod readers;
 mod seal_pgp;
 mod seal_smime;

@@ -7,6 +7,7 @@ mod keys_smime;
 mod open_pgp;
 mod open_smime;
 mod pem;
+mod post_quantum;
 mod revocation;
 mod revocation_order;
 mod select;

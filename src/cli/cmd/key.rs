@@ -1,6 +1,7 @@
 //! `postseal key`: the keys in the home.
 
 mod add_address;
+mod algorithm;
 mod bare;
 mod check;
 mod choose;

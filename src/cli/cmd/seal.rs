@@ -76,7 +76,8 @@ fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
         (true, false) => Shape::Nested,
         (false, false) => shape(&what.shaping)?,
     };
-    let names_signer = what.shaping.signer.is_some() || !what.shaping.key.is_empty();
+    let shaping = &what.shaping;
+    let names_signer = shaping.signer.is_some() || !shaping.key.is_empty() || !shaping.also_sign.is_empty();
     // RFC 1421, section 4.6.1.1.1: an ENCRYPTED message is signed too, by the author unless a signer is named.
     let is_signed = what.sign || what.shaping.format == Format::Pem && names_signer;
     if names_signer && !is_signed {
@@ -142,13 +143,14 @@ fn trailing_files(addresses: &mut Vec<String>) -> Vec<PathBuf> {
 }
 
 fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
-    if let Some(address) = &shaping.signer {
-        return Ok(vec![Signer::Address(input::address(address)?)]);
-    }
-    if shaping.key.is_empty() {
-        return Ok(vec![Signer::Author]);
-    }
-    shaping.key.iter().map(|key| Ok(Signer::Key(Handle::parse(key)?))).collect()
+    let named = |keys: &[String]| keys.iter().map(|key| Ok(Signer::Key(Handle::parse(key)?))).collect::<Result<_>>();
+    let mut signers: Vec<Signer> = match (&shaping.signer, shaping.key.as_slice()) {
+        (Some(address), _) => vec![Signer::Address(input::address(address)?)],
+        (None, []) => vec![Signer::Author],
+        (None, keys) => named(keys)?,
+    };
+    signers.extend(named(&shaping.also_sign)?);
+    Ok(signers)
 }
 
 /// Addresses as people write them: `bob@example.org`, `Bob <bob@example.org>`, several separated by commas.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Clock, Error, Limits, Random, Result, Secret},
-    crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
+    crypto::{Conveys, Legacy, SecretKey, Signs, Strength},
     keys::{Keys, ProtocolName, Query, Record, RevocationReason, Want, Withdrawal},
     mail::Address,
     pki::{
@@ -240,12 +240,9 @@ impl Authority {
     ) -> Result<Certificate> {
         let first = addresses.first().ok_or_else(|| Error::usage("certificate: needs an address"))?;
         let algorithm = key.algorithm();
-        let is_for_mail = matches!(
-            algorithm,
-            KeyAlgorithm::Rsa(_) | KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::Ed25519 | KeyAlgorithm::Ed448
-        );
+        let is_for_mail = algorithm.signs() != Signs::Nothing || algorithm.conveys() != Conveys::Nothing;
         if !is_for_mail || algorithm.strength() != Strength::Strong {
-            let reason = "too weak, or not for signing";
+            let reason = "too weak, or not for mail";
             return Err(Error::usage(format!("certificate for {first}: a key of {}: {reason}", algorithm.name())));
         }
         let (_, last) = self.certificate.validity();

@@ -42,7 +42,12 @@ impl Known {
     pub fn of(certificate: &Certificate, own: Option<&Capabilities>) -> Known {
         let own = own.and_then(|own| Some((ciphers(&own.list)?, Source::Announced(own.said))));
         let in_certificate = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
-        let (ciphers, source) = own.or_else(in_certificate).unwrap_or((PRESUMED.to_vec(), Source::Presumed));
+        let presumed = match certificate.public_key().encapsulation() {
+            // Whoever reads KEMRecipientInfo (RFC 9629) reads AES-GCM too: OpenSSL since 3.6, Bouncy Castle, .NET.
+            Some(_) => BEST.to_vec(),
+            None => PRESUMED.to_vec(),
+        };
+        let (ciphers, source) = own.or_else(in_certificate).unwrap_or((presumed, Source::Presumed));
         Known { ciphers, source }
     }
 

@@ -107,7 +107,7 @@ fn enveloped(skeleton: &[u8]) -> Result<ContentCipher> {
     if CONTENTS.contains(&content_type) { Ok(cipher) } else { Err(other()) }
 }
 
-/// Reads RecipientInfos to their end: at least one, each for a certificate's key (RFC 5652, sections 6.2.1 and 6.2.2).
+/// Reads RecipientInfos to their end: at least one, each for a certificate's key (RFC 5652, sections 6.2.1 and 6.2.2; RFC 9629, section 3).
 /// Recipients with a password or a symmetric key are refused, because this machine cannot know them.
 fn recipients(infos: Element<'_>) -> Result<()> {
     let mut infos = infos.reader();
@@ -115,6 +115,10 @@ fn recipients(infos: Element<'_>) -> Result<()> {
         return Err(other());
     }
     while !infos.is_finished() {
+        if let Some(info) = infos.optional(constructed(4))? {
+            encapsulated(info)?;
+            continue;
+        }
         match infos.optional(constructed(1))? {
             Some(agreed) => {
                 let mut fields = agreed.reader();
@@ -148,6 +152,26 @@ fn recipients(infos: Element<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads an OtherRecipientInfo, which must hold a KEMRecipientInfo (RFC 9629, section 3): another kind could hold anything.
+fn encapsulated(info: Element<'_>) -> Result<()> {
+    let mut info = info.reader();
+    if info.expect(OID)?.value != ORI_KEM {
+        return Err(other());
+    }
+    let mut fields = info.sequence()?;
+    info.finish()?;
+    fields.expect(INTEGER)?;
+    identifier(&mut fields)?;
+    no_words(fields.expect(SEQUENCE)?)?;
+    no_words(fields.expect(OCTET_STRING)?)?;
+    no_words(fields.expect(SEQUENCE)?)?;
+    no_words(fields.expect(INTEGER)?)?;
+    fields.optional(constructed(0))?.map_or(Ok(()), no_words)?;
+    no_words(fields.expect(SEQUENCE)?)?;
+    no_words(fields.expect(OCTET_STRING)?)?;
+    fields.finish()
 }
 
 /// Reads IssuerAndSerialNumber, or `[0]` with a key identifier (RFC 5652, sections 5.3 and 6.2.1).
@@ -210,6 +234,8 @@ const CONTENTS: [&[u8]; 5] = [
 const SIGNED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
 /// 1.2.840.113549.1.7.3 (RFC 5652, section 6.1).
 const ENVELOPED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
+/// id-ori-kem, 1.2.840.113549.1.9.16.13.3 (RFC 9629, section 3).
+const ORI_KEM: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x0d\x03";
 /// 1.2.840.113549.1.9.16.1.23 (RFC 5083, section 2.1).
 const AUTH_ENVELOPED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17";
 

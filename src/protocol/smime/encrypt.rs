@@ -67,9 +67,9 @@ impl Readers {
         Ok(frame.within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(content_type)], &[]))
     }
 
-    /// The version of EnvelopedData (RFC 5652, section 6.1).
+    /// The version of EnvelopedData (RFC 5652, section 6.1): 3 with passwords and other kinds, as KEMRecipientInfo is one.
     fn version(&self) -> u8 {
-        match self.passwords.is_empty() {
+        match self.passwords.is_empty() && !self.people.iter().any(Reader::is_encapsulation) {
             false => 3,
             true if self.people.iter().all(Reader::is_transport) => 0,
             true => 2,

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use der::asn1::ObjectIdentifier;
+
 use super::{
     encode::{NULL, algorithm, bit_string, octet_string, oid, sequence, unsigned, value},
     issue::{self, Owner},
@@ -14,11 +16,13 @@ use super::{
 };
 use crate::{
     base::{Clock, Error, Random, Result, Secret},
-    crypto::{Curve, KeyAlgorithm, Legacy, RsaComponents, SecretKey, generate as generate_key},
+    crypto::{
+        Curve, KeyAlgorithm, Legacy, MlDsa, MlKem, RsaComponents, SecretKey, Signs, SlhDsa, generate as generate_key,
+    },
     mail::Address,
     pki::{
         Certificate, PublicKey,
-        tlv::{INTEGER, constructed},
+        tlv::{INTEGER, constructed, primitive},
     },
     protocol::Described,
 };
@@ -47,6 +51,12 @@ pub struct Request {
 pub enum Algorithm {
     /// Ed25519, for signing only.
     Ed25519,
+    /// Ed448, for signing only.
+    Ed448,
+    /// ML-DSA, for signing only.
+    MlDsa(MlDsa),
+    /// ML-KEM, for encryption only.
+    MlKem(MlKem),
     /// The curve P-256.
     P256,
     /// The curve P-384.
@@ -60,6 +70,19 @@ pub enum Algorithm {
     Rsa3072,
     /// RSA, 4096 bits.
     Rsa4096,
+    /// SLH-DSA, for signing only.
+    SlhDsa(SlhDsa),
+    /// X25519, for encryption only.
+    X25519,
+    /// X448, for encryption only.
+    X448,
+}
+
+impl Algorithm {
+    /// Whether its keys sign. Those that do not cannot sign their own certificate: an authority has to issue it.
+    pub fn signs(self) -> bool {
+        !matches!(self, Algorithm::MlKem(_) | Algorithm::X25519 | Algorithm::X448)
+    }
 }
 
 /// Three years, as for a new OpenPGP key.
@@ -84,7 +107,7 @@ impl Request {
 ///
 /// # Errors
 ///
-/// `Usage` if there is no address, the name is not suitable, or the certificate expires too late; `Unavailable` if key
+/// `Usage` if there is no address, the key cannot sign, the name is not suitable, or the certificate expires too late; `Unavailable` if key
 /// generation fails.
 pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Result<Described> {
     let name = checked_name(request)?;
@@ -110,6 +133,11 @@ pub(super) fn self_signed(
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<Vec<u8>> {
+    let key = secret.algorithm();
+    if key.signs() == Signs::Nothing {
+        return Err(Error::usage(format!("{} key: cannot sign its own certificate", key.name()))
+            .with_hint("an authority has to issue one"));
+    }
     let subject = request.subject.clone().unwrap_or_else(|| issue::common_name(name));
     let owner = Owner { subject: &subject, addresses: &request.addresses, public };
     let now = clock.now();
@@ -151,13 +179,19 @@ impl Pair {
     /// Makes a pair.
     pub(super) fn new(wanted: Algorithm) -> Result<Pair> {
         let (public, pkcs8) = match wanted {
-            Algorithm::Ed25519 => edwards()?,
+            Algorithm::Ed25519 => octets(KeyAlgorithm::Ed25519, pkcs8::ED25519)?,
+            Algorithm::Ed448 => octets(KeyAlgorithm::Ed448, pkcs8::ED448)?,
+            Algorithm::MlDsa(set) => post_quantum(KeyAlgorithm::MlDsa(set))?,
+            Algorithm::MlKem(set) => post_quantum(KeyAlgorithm::MlKem(set))?,
             Algorithm::P256 => elliptic(Curve::P256)?,
             Algorithm::P384 => elliptic(Curve::P384)?,
             Algorithm::P521 => elliptic(Curve::P521)?,
             Algorithm::Rsa2048 => rsa(2048)?,
             Algorithm::Rsa3072 => rsa(3072)?,
             Algorithm::Rsa4096 => rsa(4096)?,
+            Algorithm::SlhDsa(set) => post_quantum(KeyAlgorithm::SlhDsa(set))?,
+            Algorithm::X25519 => octets(KeyAlgorithm::X25519, pkcs8::X25519)?,
+            Algorithm::X448 => octets(KeyAlgorithm::X448, pkcs8::X448)?,
         };
         let public = PublicKey::parse(&public)?;
         let secret = pkcs8::open(pkcs8.expose(), &public)?;
@@ -202,12 +236,26 @@ fn elliptic(curve: Curve) -> Result<(Vec<u8>, Secret)> {
     Ok((public, private_key_info(&identifier, &key)))
 }
 
-/// SubjectPublicKeyInfo (RFC 8410, section 4) and PrivateKeyInfo (section 7) of a new Ed25519 key.
-fn edwards() -> Result<(Vec<u8>, Secret)> {
-    let (seed, point) = generate_key(KeyAlgorithm::Ed25519)?;
-    let identifier = algorithm(pkcs8::ED25519, &[]);
+/// SubjectPublicKeyInfo (RFC 8410, section 4) and PrivateKeyInfo (section 7) of a new key on a curve of RFC 7748 or RFC 8032.
+fn octets(kind: KeyAlgorithm, name: ObjectIdentifier) -> Result<(Vec<u8>, Secret)> {
+    let (seed, point) = generate_key(kind)?;
+    let identifier = algorithm(name, &[]);
     let public = sequence(&[&identifier, &bit_string(&point)]);
     Ok((public, private_key_info(&identifier, &Secret::new(octet_string(seed.expose())))))
+}
+
+/// SubjectPublicKeyInfo and PrivateKeyInfo of a new key: the seed of ML-DSA (RFC 9881, sections 4 and 6) and ML-KEM (RFC 9935, sections 4 and 6), which is
+/// the form that they recommend, or the octets of SLH-DSA (RFC 9909, sections 4 and 6).
+fn post_quantum(kind: KeyAlgorithm) -> Result<(Vec<u8>, Secret)> {
+    let (secret, public) = generate_key(kind)?;
+    let name = kind.post_quantum_oid().ok_or_else(|| kind.refuses("be generated"))?;
+    let identifier = algorithm(name, &[]);
+    let public = sequence(&[&identifier, &bit_string(&public)]);
+    let private = match kind {
+        KeyAlgorithm::SlhDsa(_) => secret,
+        _ => Secret::new(value(primitive(0), &[secret.expose()])),
+    };
+    Ok((public, private_key_info(&identifier, &private)))
 }
 
 /// PrivateKeyInfo (RFC 5208, section 5).

@@ -153,6 +153,10 @@ fn key_usage(key: KeyAlgorithm) -> Vec<u8> {
         (Signs::Digest, Conveys::Wraps) => &[5, 0b1010_0000],
         // digitalSignature and keyAgreement.
         (Signs::Digest, Conveys::Agrees) => &[3, 0b1000_1000],
+        // keyAgreement alone (RFC 8410, section 5).
+        (Signs::Nothing, Conveys::Agrees) => &[3, 0b0000_1000],
+        // keyEncipherment alone (RFC 9935, section 5).
+        (Signs::Nothing, Conveys::Encapsulates) => &[5, 0b0010_0000],
         _ => &[7, 0b1000_0000],
     };
     value(0x03, &[bits])
@@ -194,6 +198,11 @@ impl Signing {
             KeyAlgorithm::Ecdsa(Curve::P384) => (Scheme::Ecdsa(Hash::Sha384), ECDSA_SHA384, NOTHING),
             KeyAlgorithm::Ecdsa(Curve::P521) => (Scheme::Ecdsa(Hash::Sha512), ECDSA_SHA512, NOTHING),
             KeyAlgorithm::Ed25519 => (Scheme::EdDsa, ED25519, NOTHING),
+            KeyAlgorithm::Ed448 => (Scheme::EdDsa, ED448, NOTHING),
+            KeyAlgorithm::MlDsa(_) | KeyAlgorithm::SlhDsa(_) => {
+                let name = key.post_quantum_oid().ok_or_else(|| key.refuses("sign certificates"))?;
+                (Scheme::Pure, name, NOTHING)
+            }
             other => return Err(other.refuses("sign certificates")),
         };
         Ok(Signing { scheme, identifier: algorithm(oid, parameters) })
@@ -226,6 +235,7 @@ const ECDSA_SHA256: ObjectIdentifier = rfc5912::ECDSA_WITH_SHA_256;
 const ECDSA_SHA384: ObjectIdentifier = rfc5912::ECDSA_WITH_SHA_384;
 const ECDSA_SHA512: ObjectIdentifier = rfc5912::ECDSA_WITH_SHA_512;
 const ED25519: ObjectIdentifier = rfc8410::ID_ED_25519;
+const ED448: ObjectIdentifier = rfc8410::ID_ED_448;
 const EMAIL_PROTECTION: ObjectIdentifier = rfc5280::ID_KP_EMAIL_PROTECTION;
 const EXTENDED_KEY_USAGE: ObjectIdentifier = rfc5280::ID_CE_EXT_KEY_USAGE;
 const EXTENSION_REQUEST: ObjectIdentifier = rfc5912::ID_EXTENSION_REQ;

@@ -19,6 +19,7 @@ pub mod export;
 pub mod external;
 pub mod generate;
 mod issue;
+mod kem;
 mod key_material;
 pub mod keyfile;
 mod mime;
@@ -58,6 +59,7 @@ mod verify;
 // generate.rs   generate keys with self-signed certificates
 // external.rs   certificates around keys that are elsewhere: on tokens
 // issue.rs      certificates and certification requests
+// kem.rs        key encapsulation: KEMRecipientInfo with ML-KEM
 // authority.rs  a certification authority: issue certificates for mail, and revocation lists
 // export.rs     write certificates and private keys
 // enveloped.rs  decrypt EnvelopedData and its variants, whole or not at all

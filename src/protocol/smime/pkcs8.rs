@@ -1,18 +1,18 @@
-//! Private keys in PKCS#8 (RFC 5208, RFC 5958), and PKCS#1 (RFC 8017, appendix A.1.2) and SEC 1 (RFC 5915) converted to
+//! Private keys in PKCS#8 (RFC 5208, 5958, 8410, 9881, 9909, 9935), and PKCS#1 (RFC 8017, appendix A.1.2) and SEC 1 (RFC 5915) converted to
 //! it.
 
 use std::sync::Arc;
 
 use const_oid::db::{rfc5912, rfc8410};
 use der::{
-    Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged,
+    Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged,
     asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef, UintRef},
 };
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{Curve, KeyAlgorithm, RsaComponents, SecretKey, SoftwareKey, public_of},
+    crypto::{Curve, KeyAlgorithm, PostQuantumSecret, RsaComponents, SecretKey, SoftwareKey, public_of},
     pki::PublicKey,
 };
 
@@ -41,6 +41,10 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
             let seed = key.octets().map_err(unreadable)?;
             SoftwareKey::ed25519(&seed, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
         }
+        ED448 => {
+            let seed = key.octets().map_err(unreadable)?;
+            SoftwareKey::ed448(&seed, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+        }
         X25519 => {
             let scalar = key.octets().map_err(unreadable)?;
             SoftwareKey::x25519(&scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
@@ -49,7 +53,14 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
             let scalar = key.octets().map_err(unreadable)?;
             SoftwareKey::x448(&scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
         }
-        _ => None,
+        other => match KeyAlgorithm::of_post_quantum(other) {
+            Some(algorithm) => {
+                let secret = post_quantum(algorithm, key.private_key).map_err(unreadable)?;
+                let key = SoftwareKey::post_quantum(algorithm, &secret, point);
+                key.ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+            }
+            None => None,
+        },
     };
     Ok(opened)
 }
@@ -60,7 +71,7 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
 pub(super) enum PublicPart {
     /// An uncompressed point (X9.62, leading 4) on the curve with this identifier.
     Point(ObjectIdentifier, Vec<u8>),
-    /// A key of RFC 8032 or RFC 7748, with the identifier of its algorithm.
+    /// A key of RFC 8032, RFC 7748, or FIPS 203 to 205, with the identifier of its algorithm.
     Octets(ObjectIdentifier, Vec<u8>),
     /// RSA modulus and public exponent.
     Rsa(Vec<u8>, Vec<u8>),
@@ -88,9 +99,16 @@ impl PublicPart {
                 Ok(PublicPart::Point(name, public_of(KeyAlgorithm::Ecdsa(curve), &scalar)?))
             }
             ED25519 => Ok(PublicPart::Octets(ED25519, octets(KeyAlgorithm::Ed25519)?)),
+            ED448 => Ok(PublicPart::Octets(ED448, octets(KeyAlgorithm::Ed448)?)),
             X25519 => Ok(PublicPart::Octets(X25519, octets(KeyAlgorithm::X25519)?)),
             X448 => Ok(PublicPart::Octets(X448, octets(KeyAlgorithm::X448)?)),
-            other => Err(Error::no_key(format!("private key: its algorithm is not supported: {other}"))),
+            other => match KeyAlgorithm::of_post_quantum(other) {
+                Some(algorithm) => {
+                    let secret = post_quantum(algorithm, key.private_key).map_err(unreadable)?;
+                    Ok(PublicPart::Octets(other, secret.public(algorithm)?))
+                }
+                None => Err(Error::no_key(format!("private key: its algorithm is not supported: {other}"))),
+            },
         }
     }
 
@@ -117,7 +135,7 @@ impl PublicPart {
 pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
     let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm;
     Ok(match (algorithm.oid, algorithm.parameters) {
-        (RSA | RSA_PSS | RSA_OAEP | ED25519 | X25519 | X448, _) | (EC, None) => None,
+        (RSA | RSA_PSS | RSA_OAEP | ED25519 | ED448 | X25519 | X448, _) | (EC, None) => None,
         (EC, Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
             Ok(curve) if Curve::of_oid(curve).is_some() => None,
             Ok(curve) => Some(format!("elliptic curve {curve}")),
@@ -125,9 +143,29 @@ pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
             Err(_) => Some("elliptic curve without a name".to_owned()),
         },
         (DSA, _) => Some("dsa".to_owned()),
-        (ED448, _) => Some("ed448".to_owned()),
-        (other, _) => Some(other.to_string()),
+        (other, _) => KeyAlgorithm::of_post_quantum(other).is_none().then(|| other.to_string()),
     })
+}
+
+/// The octets of privateKey: of SLH-DSA as they are (RFC 9909, section 6), of ML-DSA and ML-KEM a choice of the seed, the expanded key, or both (RFC 9881,
+/// section 6; RFC 9935, section 6).
+fn post_quantum(algorithm: KeyAlgorithm, octets: &[u8]) -> der::Result<PostQuantumSecret> {
+    let secret = |octets: &[u8]| Secret::new(octets.to_vec());
+    if let KeyAlgorithm::SlhDsa(_) = algorithm {
+        return Ok(PostQuantumSecret::Expanded(secret(octets)));
+    }
+    let choice = AnyRef::from_der(octets)?;
+    match choice.tag() {
+        Tag::OctetString => Ok(PostQuantumSecret::Expanded(secret(choice.value()))),
+        Tag::Sequence => {
+            let mut fields = SliceReader::new(choice.value())?;
+            let (seed, expanded): (&OctetStringRef, &OctetStringRef) = (fields.decode()?, fields.decode()?);
+            fields.finish()?;
+            Ok(PostQuantumSecret::Both { seed: secret(seed.as_bytes()), expanded: secret(expanded.as_bytes()) })
+        }
+        tag if tag == SEED => Ok(PostQuantumSecret::Seed(secret(choice.value()))),
+        tag => Err(tag.unexpected_error(Some(Tag::Sequence)).into()),
+    }
 }
 
 /// Converts an RSAPrivateKey (RFC 8017, appendix A.1.2) to PKCS#8.
@@ -261,12 +299,15 @@ fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Re
     Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
 }
 
+/// The seed in the choice of RFC 9881, section 6.
+const SEED: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
+
 const DSA: ObjectIdentifier = rfc5912::ID_DSA;
 pub(super) const EC: ObjectIdentifier = rfc5912::ID_EC_PUBLIC_KEY;
 pub(super) const ED25519: ObjectIdentifier = rfc8410::ID_ED_25519;
-const ED448: ObjectIdentifier = rfc8410::ID_ED_448;
+pub(super) const ED448: ObjectIdentifier = rfc8410::ID_ED_448;
 pub(super) const RSA: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 const RSA_OAEP: ObjectIdentifier = rfc5912::ID_RSAES_OAEP;
 const RSA_PSS: ObjectIdentifier = rfc5912::ID_RSASSA_PSS;
 pub(super) const X25519: ObjectIdentifier = rfc8410::ID_X_25519;
-const X448: ObjectIdentifier = rfc8410::ID_X_448;
+pub(super) const X448: ObjectIdentifier = rfc8410::ID_X_448;

@@ -7,12 +7,13 @@ use super::{
     agree::{Agreement, Derivation},
     capabilities::key_identifier,
     encode::{NULL, algorithm, bit_string, constructed, integer, octet_string, oid, sequence, unsigned, value},
+    kem,
     sign::{RSA_ENCRYPTION, hash_and_mask, issuer_and_serial},
     suite::ContentCipher,
 };
 use crate::{
-    base::{Error, Random, Result, Secret},
-    crypto::{self, Cipher, Hash, KeyAlgorithm, Unwrap},
+    base::{Random, Result, Secret},
+    crypto::{self, Cipher, Hash, KeyAlgorithm, MlKem, Unwrap},
     pki::Certificate,
     protocol::Padding,
 };
@@ -28,6 +29,8 @@ pub(super) struct Reader {
 enum Method {
     /// Key agreement with an ephemeral key on the recipient's curve.
     Agreement(KeyAlgorithm, Agreement<'static>),
+    /// Key encapsulation.
+    Encapsulation(MlKem),
     /// RSA encryption.
     Transport(Unwrap<'static>),
 }
@@ -45,19 +48,17 @@ impl Reader {
                 });
             }
             KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, method: Method::Transport(Unwrap::RsaPkcs1) }),
+            KeyAlgorithm::MlKem(set) => {
+                kem::check_content_key(key, key_length)?;
+                return Ok(Reader { certificate, method: Method::Encapsulation(set) });
+            }
             // RFC 8418, section 2.2.
             KeyAlgorithm::X25519 => Derivation::Hkdf(Hash::Sha256),
             KeyAlgorithm::X448 => Derivation::Hkdf(Hash::Sha512),
             KeyAlgorithm::Ecdsa(curve) | KeyAlgorithm::Ecdh(curve) => Derivation::X963(curve.hash()),
             _ => return Err(key.refuses("be encrypted to")),
         };
-        if key_length < 16 || !key_length.is_multiple_of(8) {
-            return Err(Error::usage(format!(
-                "{} key: AES key wrap does not take a content key of {key_length} octets",
-                key.name()
-            ))
-            .with_hint("take another cipher, or an RSA certificate"));
-        }
+        kem::check_content_key(key, key_length)?;
         let agreement = Agreement::new(derivation, if key_length <= 16 { 16 } else { 32 });
         let agreement = agreement.ok_or_else(|| key.refuses("be encrypted to"))?;
         Ok(Reader { certificate, method: Method::Agreement(key, agreement) })
@@ -68,10 +69,20 @@ impl Reader {
         matches!(self.method, Method::Transport(_))
     }
 
+    /// Whether it is key encapsulation, an OtherRecipientInfo.
+    pub(super) fn is_encapsulation(&self) -> bool {
+        matches!(self.method, Method::Encapsulation(_))
+    }
+
     /// The RecipientInfo with `key` wrapped.
     pub(super) fn info(&self, key: &Secret) -> Result<Vec<u8>> {
         match &self.method {
             Method::Agreement(kind, agreement) => self.agreed(*kind, agreement, key),
+            Method::Encapsulation(set) => {
+                let public = self.certificate.public_key().encapsulation().filter(|(known, _)| known == set);
+                let (set, public) = public.ok_or_else(|| KeyAlgorithm::MlKem(*set).refuses("be encrypted to"))?;
+                kem::recipient_info(set, public, &issuer_and_serial(&self.certificate), key)
+            }
             Method::Transport(padding) => self.transported(*padding, key),
         }
     }

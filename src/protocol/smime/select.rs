@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
-    crypto::{Conveys, Legacy, SecretKey},
+    crypto::{Conveys, Legacy, SecretKey, Signs},
     keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
     mail::Address,
     pki::{Certificate, Usage},
@@ -178,8 +178,11 @@ impl Candidate {
         let certificate = self.certificate.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
         let algorithm = certificate.public_key().algorithm();
         let usage = match (role, algorithm.conveys()) {
+            (Role::Signer, _) if algorithm.signs() == Signs::Nothing => {
+                return Err(format!("has a key that cannot sign: {}", algorithm.name()).into());
+            }
             (Role::Signer, _) => Usage::Sign,
-            (Role::Recipient, Conveys::Wraps) => Usage::Wrap,
+            (Role::Recipient, Conveys::Wraps | Conveys::Encapsulates) => Usage::Wrap,
             (Role::Recipient, Conveys::Agrees) => Usage::Agree,
             (Role::Recipient, _) => {
                 return Err(format!("has a key that cannot encrypt: {}", algorithm.name()).into());
@@ -240,6 +243,12 @@ impl select::Candidate<Paths<'_>> for Candidate {
 
     fn made(&self) -> Option<SystemTime> {
         self.certificate.as_ref().ok().map(|certificate| certificate.validity().0)
+    }
+
+    /// An ML-KEM certificate is taken before a classical one that is as trusted.
+    fn is_quantum_safe(&self) -> bool {
+        let conveys = self.certificate.as_ref().ok().map(|certificate| certificate.public_key().algorithm().conveys());
+        conveys == Some(Conveys::Encapsulates)
     }
 
     fn is_placeholder(&self) -> bool {

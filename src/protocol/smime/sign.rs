@@ -90,7 +90,9 @@ impl Signers {
             let digest = digest.map(|(_, digest)| digest.as_slice()).unwrap_or_default();
             infos.push(signer.info(digest, self.at)?);
         }
-        let algorithms = self.hashes().into_iter().map(digest_algorithm).collect::<Result<_>>()?;
+        let mut algorithms: Vec<Vec<u8>> = self.signers.iter().map(|signer| signer.digest_algorithm.clone()).collect();
+        algorithms.sort();
+        algorithms.dedup();
         // Version 1: the content is id-data, and the signers are identified by issuer and serial number (RFC 5652,
         // section 5.1).
         let before = [integer(&[1]), set_of(algorithms)].concat();
@@ -195,7 +197,7 @@ impl Signing {
             secret,
             hash,
             scheme,
-            digest_algorithm: digest_algorithm(hash)?,
+            digest_algorithm: digest_algorithm(algorithm, hash)?,
             signature_algorithm,
         })
     }
@@ -204,8 +206,9 @@ impl Signing {
     fn info(&self, digest: &[u8], at: SystemTime) -> Result<Vec<u8>> {
         let attributes = self.attributes(digest, at);
         let signed = set_of(attributes.clone());
-        // Ed25519 signs the octets themselves (RFC 8419, section 3.1).
-        let signed = if self.scheme == Scheme::EdDsa { signed } else { self.hash.digest(&signed) };
+        // These sign the octets themselves (RFC 8419, section 3.1; RFC 9814, section 4; RFC 9882, section 3.2).
+        let is_message = matches!(self.scheme, Scheme::EdDsa | Scheme::Pure);
+        let signed = if is_message { signed } else { self.hash.digest(&signed) };
         let signature = self.secret.sign(self.scheme, &signed)?;
         let signature = if matches!(self.scheme, Scheme::Ecdsa(_)) { pair(&signature) } else { signature };
         Ok(sequence(&[
@@ -281,11 +284,24 @@ fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash
             Some(hash) => Err(Error::usage(format!("digest {hash}: ed25519 keys sign only sha512 (RFC 8419)"))),
         };
     }
-    let fitting = match key {
-        KeyAlgorithm::Ecdsa(curve) => curve.hash(),
-        _ => Hash::Sha256,
+    if key == KeyAlgorithm::Ed448 {
+        return match asked {
+            None | Some(Hash::Shake256) => Ok(Hash::Shake256),
+            Some(hash) => Err(Error::usage(format!("digest {hash}: ed448 keys sign only shake256 (RFC 8419)"))),
+        };
+    }
+    // The digest, and how long another one has to be (RFC 9882, section 3.3; RFC 9814, section 4).
+    let (fitting, shortest) = match key {
+        KeyAlgorithm::Ecdsa(curve) => (curve.hash(), 0),
+        KeyAlgorithm::MlDsa(set) => (Hash::Sha512, set.digest_length()),
+        KeyAlgorithm::SlhDsa(set) => (set.hash(), 2 * set.n()),
+        _ => (Hash::Sha256, 0),
     };
     let hash = asked.unwrap_or(fitting);
+    if hash.length() < shortest {
+        let reason = format!("{} keys sign digests of {shortest} octets or more", key.name());
+        return Err(Error::usage(format!("digest {hash}: {reason}")).with_hint(Hint::UseDigest(&["sha512"])));
+    }
     if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
         return Err(Error::usage(format!("digest {hash} is {}", hash.strength().name())).with_hint(Hint::WriteLegacy));
     }
@@ -300,6 +316,11 @@ fn scheme(key: KeyAlgorithm, hash: Hash, padding: Padding) -> Result<(Scheme, Ve
         (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::pss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
         (KeyAlgorithm::Ecdsa(_), _) => (Scheme::Ecdsa(hash), algorithm(ecdsa_with(hash)?, &[])),
         (KeyAlgorithm::Ed25519, _) => (Scheme::EdDsa, algorithm(ED25519, &[])),
+        (KeyAlgorithm::Ed448, _) => (Scheme::EdDsa, algorithm(ED448, &[])),
+        (KeyAlgorithm::MlDsa(_) | KeyAlgorithm::SlhDsa(_), _) => {
+            let name = key.post_quantum_oid().ok_or_else(|| key.refuses("sign S/MIME messages"))?;
+            (Scheme::Pure, algorithm(name, &[]))
+        }
         _ => return Err(key.refuses("sign S/MIME messages")),
     })
 }
@@ -335,9 +356,18 @@ fn pair(signature: &[u8]) -> Vec<u8> {
     sequence(&[&unsigned(r), &unsigned(s)])
 }
 
-/// The AlgorithmIdentifier of a digest: without parameters (RFC 5754, section 2), but MD5 with NULL (RFC 3370, section
-/// 2.2).
-fn digest_algorithm(hash: Hash) -> Result<Vec<u8>> {
+/// The AlgorithmIdentifier of a digest that a key of this kind signs: without parameters (RFC 5754, section 2), but MD5 with NULL (RFC 3370, section 2.2),
+/// and SHAKE256 with its length for Ed448 (RFC 8419, section 3.1).
+fn digest_algorithm(key: KeyAlgorithm, hash: Hash) -> Result<Vec<u8>> {
+    let is_shake = matches!(hash, Hash::Shake128 | Hash::Shake256);
+    match key {
+        KeyAlgorithm::Ed448 => return Ok(algorithm(SHAKE256_LEN, &unsigned(&512_u16.to_be_bytes()))),
+        // RFC 9814, section 4; RFC 9882, section 3.3.
+        KeyAlgorithm::MlDsa(_) | KeyAlgorithm::SlhDsa(_) if is_shake => {
+            return hash.oid().map(|name| algorithm(name, &[])).ok_or_else(|| unwritten(hash));
+        }
+        _ => {}
+    }
     let parameters = if hash == Hash::Md5 { NULL } else { &[] };
     Ok(algorithm(digest_identifier(hash)?, parameters))
 }
@@ -365,6 +395,9 @@ fn micalg(hash: Hash) -> &'static str {
         Hash::Sha256 => "sha-256",
         Hash::Sha384 => "sha-384",
         Hash::Sha512 => "sha-512",
+        // IANA's hash function textual names (RFC 8692).
+        Hash::Shake128 => "shake128",
+        Hash::Shake256 => "shake256",
         _ => "unknown",
     }
 }
@@ -385,3 +418,6 @@ pub(super) const RSA_ENCRYPTION: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 const RSASSA_PSS: ObjectIdentifier = rfc5912::ID_RSASSA_PSS;
 const MGF1: ObjectIdentifier = rfc5912::ID_MGF_1;
 const ED25519: ObjectIdentifier = rfc8410::ID_ED_25519;
+const ED448: ObjectIdentifier = rfc8410::ID_ED_448;
+/// id-shake256-len (RFC 8419, section 2.3).
+const SHAKE256_LEN: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.18");

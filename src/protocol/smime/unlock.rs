@@ -12,6 +12,7 @@ use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::{
     agree::Agreement,
+    kem::{self, Encapsulated},
     password::{KekRecipient, PasswordRecipient},
     record,
     suite::{self, Oaep},
@@ -50,6 +51,7 @@ impl<'a> Recipients<'a> {
     pub(super) fn names(&self) -> Vec<String> {
         let names = self.0.iter().flat_map(|recipient| match recipient {
             Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| reader.text()).collect(),
+            Recipient::Encapsulated(reader, _) => vec![reader.text()],
             Recipient::Kek(kek) => vec![format!("key {}", Handle::from_octets(kek.identifier))],
             Recipient::Password(_) => vec!["password".to_owned()],
             Recipient::Transport(transport) => vec![transport.reader.text()],
@@ -140,6 +142,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 enum Recipient<'a> {
     Agree(Agree<'a>),
+    Encapsulated(Identifier<'a>, Encapsulated<'a>),
     Kek(KekRecipient<'a>),
     Password(PasswordRecipient<'a>),
     Transport(Transport<'a>),
@@ -159,6 +162,7 @@ impl<'a> Recipient<'a> {
             tag if tag == suite::explicit(1) => Agree::read(&mut fields),
             tag if tag == suite::explicit(2) => KekRecipient::read(fields).map(Recipient::Kek),
             tag if tag == suite::explicit(3) => PasswordRecipient::read(fields).map(Recipient::Password),
+            tag if tag == suite::explicit(4) => encapsulated(&mut fields),
             _ => None,
         }
     }
@@ -167,6 +171,7 @@ impl<'a> Recipient<'a> {
     fn readers(&self) -> Vec<Identifier<'a>> {
         match self {
             Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| *reader).collect(),
+            Recipient::Encapsulated(reader, _) => vec![*reader],
             Recipient::Transport(transport) => vec![transport.reader],
             _ => Vec::new(),
         }
@@ -176,6 +181,7 @@ impl<'a> Recipient<'a> {
     fn suits(&self, algorithm: KeyAlgorithm) -> bool {
         match self {
             Recipient::Agree(_) => algorithm.conveys() == Conveys::Agrees,
+            Recipient::Encapsulated(_, capsule) => capsule.suits(algorithm),
             Recipient::Transport(_) => algorithm.conveys() == Conveys::Wraps,
             _ => false,
         }
@@ -190,10 +196,27 @@ impl<'a> Recipient<'a> {
                 let ours = agree.readers.iter().filter(|(named, _)| reader.is_none_or(|reader| *named == reader));
                 Ok(ours.map(|(_, wrapped)| agree.agreement.unwrap(&shared, wrapped)).find_map(Result::ok))
             }
+            Recipient::Encapsulated(_, capsule) => capsule.unwrap(secret),
             Recipient::Transport(transport) => transport.unwrap(secret),
             _ => Ok(None),
         }
     }
+}
+
+/// OtherRecipientInfo (RFC 5652, section 6.2.5) with a KEMRecipientInfo (RFC 9629, section 3).
+fn encapsulated<'a>(fields: &mut SliceReader<'a>) -> Option<Recipient<'a>> {
+    let kind: ObjectIdentifier = fields.decode().ok()?;
+    if kind != kem::ID_ORI_KEM {
+        return None;
+    }
+    let info: AnyRef<'a> = fields.decode().ok()?;
+    let mut fields = SliceReader::new(info.value()).ok()?;
+    let version: u32 = fields.decode().ok()?;
+    let reader = Identifier::read(fields.decode().ok()?)?;
+    Some(match Encapsulated::read(&mut fields, version) {
+        Ok(capsule) => Recipient::Encapsulated(reader, capsule),
+        Err(why) => Recipient::Unusable { readers: vec![reader], why },
+    })
 }
 
 /// KeyTransRecipientInfo (RFC 5652, section 6.2.1).
@@ -215,7 +238,7 @@ impl<'a> Transport<'a> {
                 Some(Oaep { hash, mgf, label }) => Ok(Unwrap::RsaOaep { hash, mgf, label }),
                 None => Err("the parameters of RSAES-OAEP cannot be read (RFC 4055, section 4)".to_owned()),
             },
-            oid => Err(format!("key transport algorithm {oid} is not known")),
+            oid => Err(kem::misplaced(oid).unwrap_or_else(|| format!("key transport algorithm {oid} is not known"))),
         };
         let wrapped: &OctetStringRef = fields.decode().ok()?;
         Some(match unwrap {

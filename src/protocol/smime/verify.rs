@@ -14,7 +14,7 @@ use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Legacy, Strength, Unverified},
     keys::{Announcement, Authenticated, Handle, Record},
-    pki::{Certificate, PublicKey, SignatureAlgorithm, Usage, digest_algorithm, tlv},
+    pki::{Certificate, PublicKey, SignatureAlgorithm, Usage, digest_algorithm, pre_hashed, tlv},
     protocol::{Context, x509::NoPath},
     verdict::{Covers, Matches, Signature, State, Why},
 };
@@ -55,7 +55,9 @@ impl Judge<'_> {
             Ok(what) => what,
             Err(state) => {
                 if let State::Unknown(Why::UnknownAlgorithm(name)) = &state {
-                    (signature.algorithms, signature.strength) = (name.clone(), Strength::Unknown);
+                    // Without what is in brackets, the reason.
+                    let name = name.split(" (").next().unwrap_or_default().to_owned();
+                    (signature.algorithms, signature.strength) = (name, Strength::Unknown);
                 }
                 signature.state = state;
                 return Ok(signature);
@@ -273,7 +275,13 @@ fn over<'a>(
     signed: &SignedData<'_>,
     legacy: Legacy,
 ) -> std::result::Result<Over<'a>, State> {
-    let hash = digest_algorithm(signer.digest_algorithm).map_err(|error| unknown(&error, signer.digest_algorithm))?;
+    // RFC 9882, section 3.3, and RFC 9814, section 4: without attributes the digest algorithm has no meaning for these.
+    let is_pure =
+        || SignatureAlgorithm::parse(signer.signature_algorithm, None).is_ok_and(|algorithm| algorithm.is_pure());
+    let hash = match signer.attributes.is_none() && is_pure() {
+        true => Hash::Sha512,
+        false => digest_algorithm(signer.digest_algorithm).map_err(|error| unknown(&error, signer.digest_algorithm))?,
+    };
     let algorithm = SignatureAlgorithm::parse(signer.signature_algorithm, Some(hash))
         .map_err(|error| unknown(&error, signer.signature_algorithm))?;
     if let Some(other) = algorithm.hash().filter(|other| *other != hash) {
@@ -400,7 +408,14 @@ fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
     match error.kind() {
         Kind::Unavailable => {
             let kind = tlv::Reader::new(algorithm, "algorithm").sequence().and_then(|mut fields| fields.any());
-            State::Unknown(Why::UnknownAlgorithm(kind.map(|kind| tlv::dotted(kind.value)).unwrap_or_default()))
+            let Ok(kind) = kind else { return State::Unknown(Why::UnknownAlgorithm(String::new())) };
+            let name = match kind.oid().and_then(pre_hashed) {
+                Some(name) => {
+                    format!("{name} (pre-hashed, which is not for CMS: RFC 9882, section 3.1; RFC 9814, section 2)")
+                }
+                None => tlv::dotted(kind.value),
+            };
+            State::Unknown(Why::UnknownAlgorithm(name))
         }
         _ => State::Invalid(Why::Malformed(error.to_string())),
     }

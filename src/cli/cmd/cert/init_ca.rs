@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use postseal::{
     base::{Error, Result, SystemRandom},
+    crypto::{MlDsa, SlhDsa},
     keys::{Keys as _, ProtocolName, Query, Want},
     protocol::smime::{
         authority::{NewAuthority, Places, authorities, create},
@@ -47,10 +48,16 @@ pub(super) struct InitCa {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
+    #[value(name = "ml-dsa-65")]
+    MlDsa65,
+    #[value(name = "ml-dsa-87")]
+    MlDsa87,
     P384,
     P521,
     Rsa3072,
     Rsa4096,
+    #[value(name = "slh-dsa-sha2-128s")]
+    SlhDsaSha2128s,
 }
 
 /// Makes an authority.
@@ -64,10 +71,13 @@ pub(super) fn init_ca(what: &InitCa, session: &Session) -> Result<()> {
     };
     let new = NewAuthority {
         algorithm: match what.algorithm {
+            Kind::MlDsa65 => Algorithm::MlDsa(MlDsa::MlDsa65),
+            Kind::MlDsa87 => Algorithm::MlDsa(MlDsa::MlDsa87),
             Kind::P384 => Algorithm::P384,
             Kind::P521 => Algorithm::P521,
             Kind::Rsa3072 => Algorithm::Rsa3072,
             Kind::Rsa4096 => Algorithm::Rsa4096,
+            Kind::SlhDsaSha2128s => Algorithm::SlhDsa(SlhDsa::Sha2_128s),
         },
         name: what.name.clone(),
         domains: what.domain.clone(),

@@ -19,6 +19,7 @@ use postseal::{
 };
 
 use super::{
+    algorithm::Algorithm,
     choose::{find, select},
     list,
     second::{self, Choice},
@@ -113,23 +114,6 @@ enum RequestFormat {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Algorithm {
-    /// Ed25519 and X25519 (OpenPGP)
-    Curve25519,
-    /// For signing only (S/MIME)
-    Ed25519,
-    /// S/MIME
-    P256,
-    /// S/MIME
-    P384,
-    /// S/MIME
-    P521,
-    Rsa2048,
-    Rsa3072,
-    Rsa4096,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Profile {
     /// Version 4 keys
     Rfc4880,
@@ -143,7 +127,17 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
     let addresses: Vec<Address> =
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
     let authority = what.authority(home, session)?;
-    let kept = second::kept(what.choice(), what.format, &addresses, home, session)?;
+    let is_for_encryption = what.format == Format::Smime && what.shape.signs_nothing()?;
+    if is_for_encryption && authority.is_none() {
+        return Err(Error::usage("key generate: this key cannot sign its own certificate").with_hint(
+            "--ca issues it with the certification authority of this home; `postseal cert init-ca` makes one",
+        ));
+    }
+    let kept = match is_for_encryption {
+        // Another key signs in any case.
+        true => Vec::new(),
+        false => second::kept(what.choice(), what.format, &addresses, home, session)?,
+    };
     if let Some(uri) = &what.token {
         return generate_on_token(
             &OnToken { uri, algorithm: what.shape.algorithm, kept: &kept },
@@ -284,7 +278,7 @@ pub(super) fn pgp_request(
     addresses: Vec<Address>,
     passphrase: Option<Secret>,
 ) -> Result<pgp::generate::Request> {
-    use pgp::generate::{Algorithm as Pgp, Profile as Version, Request};
+    use pgp::generate::{Profile as Version, Request};
     let mut addresses = addresses.into_iter();
     let mut request = Request::new(addresses.next().ok_or_else(|| Error::usage("key generate: needs an address"))?);
     request.addresses.extend(addresses);
@@ -292,16 +286,9 @@ pub(super) fn pgp_request(
         None | Some(Profile::Rfc4880) => Version::Rfc4880,
         Some(Profile::Rfc9580) => Version::Rfc9580,
     };
-    request.algorithm = match algorithm {
-        None | Some(Algorithm::Curve25519) => Pgp::Curve25519,
-        Some(Algorithm::Rsa2048) => Pgp::Rsa2048,
-        Some(Algorithm::Rsa3072) => Pgp::Rsa3072,
-        Some(Algorithm::Rsa4096) => Pgp::Rsa4096,
-        Some(_) => {
-            return Err(Error::usage("key generate: not an algorithm of OpenPGP keys here")
-                .with_hint("curve25519, rsa2048, rsa3072 or rsa4096"));
-        }
-    };
+    if let Some(algorithm) = algorithm {
+        request.algorithm = algorithm.pgp()?;
+    }
     request.name = what.shape.name.clone();
     request.validity = what.expires().duration();
     request.passphrase = passphrase;
@@ -327,22 +314,12 @@ pub(super) fn smime_shape(
     addresses: Vec<Address>,
     passphrase: Option<Secret>,
 ) -> Result<smime::generate::Request> {
-    use smime::generate::{Algorithm as Smime, Request};
+    use smime::generate::Request;
     let first = addresses.first().ok_or_else(|| Error::usage(format!("{verb}: needs an address")))?;
     let mut request = Request::new(first.clone());
-    request.algorithm = match shape.algorithm {
-        Some(Algorithm::Curve25519) => {
-            return Err(Error::usage(format!("{verb}: curve25519 is two keys of OpenPGP"))
-                .with_hint("ed25519, p256, p384, p521, rsa2048, rsa3072 or rsa4096"));
-        }
-        Some(Algorithm::Ed25519) => Smime::Ed25519,
-        Some(Algorithm::P256) => Smime::P256,
-        Some(Algorithm::P384) => Smime::P384,
-        Some(Algorithm::P521) => Smime::P521,
-        Some(Algorithm::Rsa2048) => Smime::Rsa2048,
-        None | Some(Algorithm::Rsa3072) => Smime::Rsa3072,
-        Some(Algorithm::Rsa4096) => Smime::Rsa4096,
-    };
+    if let Some(algorithm) = shape.algorithm {
+        request.algorithm = algorithm.smime(verb)?;
+    }
     request.addresses = addresses;
     request.name = shape.name.clone();
     request.validity = shape.expires.unwrap_or(THREE_YEARS).duration();
@@ -422,6 +399,14 @@ impl Generate {
 }
 
 impl Shape {
+    /// Whether the algorithm of an S/MIME key is for encryption alone.
+    fn signs_nothing(&self) -> Result<bool> {
+        Ok(match self.algorithm {
+            Some(algorithm) => !algorithm.smime("key generate")?.signs(),
+            None => false,
+        })
+    }
+
     fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
         if self.no_passphrase {
             Ok(None)

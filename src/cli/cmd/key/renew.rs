@@ -103,6 +103,12 @@ fn same_shape(record: &Record, what: &Renew, session: &Session) -> Result<Reques
     let mut request = Request::new(first.ok_or_else(nameless)?);
     request.algorithm = match read.public_key().algorithm() {
         KeyAlgorithm::Ed25519 => Algorithm::Ed25519,
+        KeyAlgorithm::Ed448 => Algorithm::Ed448,
+        KeyAlgorithm::MlDsa(set) => Algorithm::MlDsa(set),
+        KeyAlgorithm::MlKem(set) => Algorithm::MlKem(set),
+        KeyAlgorithm::SlhDsa(set) => Algorithm::SlhDsa(set),
+        KeyAlgorithm::X25519 => Algorithm::X25519,
+        KeyAlgorithm::X448 => Algorithm::X448,
         KeyAlgorithm::Ecdsa(Curve::P256) => Algorithm::P256,
         KeyAlgorithm::Ecdsa(Curve::P384) => Algorithm::P384,
         KeyAlgorithm::Ecdsa(Curve::P521) => Algorithm::P521,

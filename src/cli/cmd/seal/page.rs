@@ -28,7 +28,11 @@ pub(super) fn encrypt(what: &Encrypt, to: &[Address], session: &Session) -> Resu
     if what.shaping.format != Format::Pgp {
         return Err(refuse("--format"));
     }
-    if what.shaping.signer.is_some() || !what.shaping.key.is_empty() || what.shaping.digest.is_some() {
+    if what.shaping.signer.is_some()
+        || !what.shaping.key.is_empty()
+        || !what.shaping.also_sign.is_empty()
+        || what.shaping.digest.is_some()
+    {
         return Err(refuse("a signer or digest is named"));
     }
     let hidden = match what.shaping.protect_headers {

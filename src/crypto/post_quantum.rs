@@ -1,0 +1,61 @@
+//! Private keys that resist quantum computers, of the three standards.
+
+use super::{KeyAlgorithm, PostQuantumSecret, ml_dsa::MlDsaKey, ml_kem::MlKemKey, slh_dsa::SlhDsaKey, unfit::unfit};
+use crate::base::{Result, Secret};
+
+impl PostQuantumSecret {
+    /// The public key that belongs to it, in the octets of FIPS 203, 204 or 205.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when it is no private key of this algorithm, or its parts do not belong together.
+    pub fn public(&self, algorithm: KeyAlgorithm) -> Result<Vec<u8>> {
+        let key = PostQuantumKey::new(algorithm, self).ok_or_else(|| unfit(algorithm))?;
+        Ok(key.public())
+    }
+}
+
+/// A private key that works.
+pub(super) enum PostQuantumKey {
+    MlDsa(MlDsaKey),
+    MlKem(MlKemKey),
+    SlhDsa(SlhDsaKey),
+}
+
+impl PostQuantumKey {
+    /// `None` for another algorithm, and for what is no private key of it.
+    pub(super) fn new(algorithm: KeyAlgorithm, secret: &PostQuantumSecret) -> Option<PostQuantumKey> {
+        match algorithm {
+            KeyAlgorithm::MlDsa(set) => MlDsaKey::new(set, secret).map(PostQuantumKey::MlDsa),
+            KeyAlgorithm::MlKem(set) => MlKemKey::new(set, secret).map(PostQuantumKey::MlKem),
+            KeyAlgorithm::SlhDsa(set) => SlhDsaKey::new(set, secret).map(PostQuantumKey::SlhDsa),
+            _ => None,
+        }
+    }
+
+    /// The public key.
+    pub(super) fn public(&self) -> Vec<u8> {
+        match self {
+            PostQuantumKey::MlDsa(key) => key.public(),
+            PostQuantumKey::MlKem(key) => key.public(),
+            PostQuantumKey::SlhDsa(key) => key.public(),
+        }
+    }
+
+    /// A signature over a message; `None` when it signs nothing.
+    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            PostQuantumKey::MlDsa(key) => key.sign(message),
+            PostQuantumKey::MlKem(_) => None,
+            PostQuantumKey::SlhDsa(key) => key.sign(message),
+        }
+    }
+
+    /// The secret in a ciphertext; `None` for one of another length, and when it encapsulates nothing.
+    pub(super) fn decapsulate(&self, ciphertext: &[u8]) -> Option<Secret> {
+        match self {
+            PostQuantumKey::MlKem(key) => key.decapsulate(ciphertext),
+            PostQuantumKey::MlDsa(_) | PostQuantumKey::SlhDsa(_) => None,
+        }
+    }
+}
