@@ -11,6 +11,8 @@ pub(super) enum Failure {
     Lost(String),
     /// The key refuses what it was asked, and would refuse it again.
     Refused,
+    /// The module or the key does not do this at all, whatever it is asked.
+    Unsupported(String),
     /// One or the other: many modules have one error for everything.
     Unclear(String),
     /// Neither helps until somebody acts: no PIN, a wrong PIN, no module.
@@ -22,7 +24,8 @@ impl Failure {
     pub(super) fn of(failed: &Failed) -> Failure {
         let Failed::Pkcs11(code, _) = failed else {
             return match failed {
-                Failed::NotSupported | Failed::NullFunctionPointer | Failed::InvalidValue => Failure::Refused,
+                Failed::NotSupported | Failed::NullFunctionPointer => Failure::Unsupported(words(failed)),
+                Failed::InvalidValue => Failure::Refused,
                 _ => Failure::Unclear(words(failed)),
             };
         };
@@ -50,12 +53,13 @@ impl Failure {
             | RvError::DataLenRange
             | RvError::EncryptedDataInvalid
             | RvError::EncryptedDataLenRange
-            | RvError::KeyFunctionNotPermitted
             | RvError::KeySizeRange
-            | RvError::KeyTypeInconsistent
-            | RvError::MechanismInvalid
             | RvError::MechanismParamInvalid
             | RvError::TemplateInconsistent => Failure::Refused,
+            RvError::FunctionNotSupported
+            | RvError::KeyFunctionNotPermitted
+            | RvError::KeyTypeInconsistent
+            | RvError::MechanismInvalid => Failure::Unsupported(words(failed)),
             _ => Failure::Unclear(words(failed)),
         }
     }
@@ -66,7 +70,7 @@ impl Failure {
     pub(super) fn before(failed: &Failed) -> Failure {
         match Failure::of(failed) {
             Failure::Refused => Failure::Lost(words(failed)),
-            Failure::Unclear(why) => Failure::Lost(why),
+            Failure::Unclear(why) | Failure::Unsupported(why) => Failure::Lost(why),
             other => other,
         }
     }
@@ -77,7 +81,7 @@ impl Failure {
             Failure::Stopped(error) => error,
             Failure::Lost(why) => gone(what, &why),
             Failure::Refused => Error::unavailable(format!("{what}: the token refuses it")),
-            Failure::Unclear(why) => Error::unavailable(format!("{what}: {why}")),
+            Failure::Unclear(why) | Failure::Unsupported(why) => Error::unavailable(format!("{what}: {why}")),
         }
     }
 }

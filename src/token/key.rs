@@ -27,10 +27,19 @@ use super::{
     object::pss_hash,
 };
 use crate::{
-    base::{Result, Secret},
+    base::{Error, Result, Secret},
     crypto::{KeyAlgorithm, PublicParts, RawRsa, Scheme, SecretKey, Unwrap},
     keys::{TokenKey, TokenUri},
 };
+
+/// What became of an operation that reached the token.
+enum Answer<T> {
+    Done(T),
+    /// The key refuses what it was asked.
+    Refused,
+    /// The token does not do this at all, for this reason.
+    Unsupported(String),
+}
 
 /// A private key on a token.
 pub(super) struct KeyOnToken {
@@ -54,13 +63,26 @@ impl KeyOnToken {
         KeyOnToken { module, pins, uri, public, padding, is_padding_there: AtomicBool::new(false) }
     }
 
-    /// `None` when the key refuses.
-    fn run<T>(&self, work: impl Fn(&Session, ObjectHandle) -> Result<T, Failed>) -> Result<Option<T>> {
+    fn run<T>(&self, work: impl Fn(&Session, ObjectHandle) -> Result<T, Failed>) -> Result<Answer<T>> {
         let place = Place { uri: &self.uri, public: Some(&self.public), pins: self.pins.as_ref() };
         match self.module.with_key(&place, work) {
-            Ok(done) => Ok(Some(done)),
-            Err(Failure::Refused) => Ok(None),
+            Ok(done) => Ok(Answer::Done(done)),
+            Err(Failure::Refused) => Ok(Answer::Refused),
+            Err(Failure::Unsupported(why)) => Ok(Answer::Unsupported(why)),
             Err(other) => Err(other.error(self.uri.title())),
+        }
+    }
+
+    /// The answer to what a stranger sent; `None` when the key refuses it. That the token does not do such things at all is no fault of the message:
+    /// it is an error of this machine.
+    fn answered<T>(&self, answer: Answer<T>, what: &str) -> Result<Option<T>> {
+        match answer {
+            Answer::Done(done) => Ok(Some(done)),
+            Answer::Refused => Ok(None),
+            Answer::Unsupported(why) => {
+                let (title, name) = (self.uri.title(), self.algorithm().name());
+                Err(Error::inaccessible(format!("{title}: its {name} key does not {what}: {why}")))
+            }
         }
     }
 
@@ -70,19 +92,20 @@ impl KeyOnToken {
             let Some(((hash, _), (_, mgf))) = pss_hash(hash).zip(pss_hash(mgf)) else { return Ok(None) };
             let source = if label.is_empty() { PkcsOaepSource::empty() } else { PkcsOaepSource::data_specified(label) };
             let mechanism = Mechanism::RsaPkcsOaep(PkcsOaepParams::new(hash, mgf, source));
-            return Ok(self.run(|session, key| session.decrypt(&mechanism, key, wrapped))?.map(Secret::new));
+            let answer = self.run(|session, key| session.decrypt(&mechanism, key, wrapped))?;
+            return Ok(self.answered(answer, "decrypt")?.map(Secret::new));
         }
         // Made before the outcome is known, so that it takes its time in every case.
         let instead = padding.substitute(wrapped);
         // An error of the module is an answer here and no reason to ask again: the time of a second try would tell the first one's outcome.
         let answer = self.run(|session, key| match session.decrypt(&Mechanism::RsaPkcs, key, wrapped) {
-            Err(failed) if matches!(Failure::of(&failed), Failure::Lost(_)) => Err(failed),
+            Err(failed) if matches!(Failure::of(&failed), Failure::Lost(_) | Failure::Unsupported(_)) => Err(failed),
             answer => Ok(answer.ok()),
-        });
-        let answer = answer?.flatten();
+        })?;
+        let answer = self.answered(answer, "decrypt")?.flatten();
         // Whether the token is there is asked in every case: when it is gone, that is no wrong padding.
-        let is_there = self.run(|session, key| session.get_attributes(key, &[AttributeType::Class]))?;
-        Ok(is_there.map(|_| answer.map_or(instead, Secret::new)))
+        self.run(|session, key| session.get_attributes(key, &[AttributeType::Class]))?;
+        Ok(Some(answer.map_or(instead, Secret::new)))
     }
 }
 
@@ -117,7 +140,9 @@ impl SecretKey for KeyOnToken {
             }
             _ => return Err(unserved()),
         };
-        let signed = self.run(|session, key| session.sign(&mechanism, key, &input))?.ok_or_else(unserved)?;
+        let Answer::Done(signed) = self.run(|session, key| session.sign(&mechanism, key, &input))? else {
+            return Err(unserved());
+        };
         let missing = length.checked_sub(signed.len()).ok_or_else(misfit)?;
         match self.public {
             // A number: leading zeros may be left out.
@@ -135,7 +160,7 @@ impl SecretKey for KeyOnToken {
         }
         if !self.is_padding_there.load(Ordering::Relaxed) {
             let encoded = self.run(|session, key| session.decrypt(&Mechanism::RsaX509, key, wrapped))?;
-            if let Some(encoded) = encoded {
+            if let Answer::Done(encoded) = encoded {
                 return padding.unpad(unwrap, Secret::new(encoded), wrapped).ok_or_else(refused);
             }
             // Nothing of the ciphertext can be at fault: it is a number below the modulus.
@@ -173,7 +198,8 @@ impl SecretKey for KeyOnToken {
                 _ => None,
             }))
         });
-        let shared = Secret::new(shared?.flatten().ok_or_else(refused)?);
+        let shared = self.answered(shared?, "agree on a secret")?.flatten();
+        let shared = Secret::new(shared.ok_or_else(refused)?);
         let missing = length.checked_sub(shared.expose().len()).ok_or_else(refused)?;
         // A point of low order forces the secret to zero (RFC 7748, section 6.1).
         if shared.expose().iter().fold(0, |all, octet| all | octet) == 0 {

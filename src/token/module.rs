@@ -240,8 +240,7 @@ impl Module {
         }
         let Some(pin) = place.pins.pin(place.uri).map_err(Failure::Stopped)? else {
             return Err(Failure::Stopped(
-                Error::inaccessible(format!("{}: its PIN is not given", place.uri.title()))
-                    .with_hint(Hint::GivePin),
+                Error::inaccessible(format!("{}: its PIN is not given", place.uri.title())).with_hint(Hint::GivePin),
             ));
         };
         if info.user_pin_final_try() && matches!(pin, Pin::Given(_)) {

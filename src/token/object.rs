@@ -201,7 +201,7 @@ fn parts(session: &Session, key: ObjectHandle) -> Option<PublicParts> {
     (point.len() == 2 * curve.length() + 1).then_some(PublicParts::Elliptic { curve, point })
 }
 
-/// Whether `kind` is among the mechanisms of a token is not asked beforehand: the operation itself says so.
+/// The names of a hash for RSASSA-PSS and RSAES-OAEP, and of MGF1 with it. Whether a token has them is not asked beforehand: the operation says so.
 pub(super) fn pss_hash(hash: crate::crypto::Hash) -> Option<(MechanismType, cryptoki::mechanism::rsa::PkcsMgfType)> {
     use cryptoki::mechanism::rsa::PkcsMgfType as Mgf;
 

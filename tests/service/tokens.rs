@@ -55,7 +55,7 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     let server = Server::start(&lab, &token);
     let uri = format!("pkcs11:token=mail?module-path={CLIENT}");
     let with_token = |line: &str| lab.shell(&format!("export {address}; exec \"$0\" --pin-file pin {line}")).code(0);
-    with_token(&format!("key generate --algorithm p256 --token '{uri}' alice@example.org"));
+    with_token(&format!("key generate --algorithm rsa2048 --token '{uri}' alice@example.org"));
     lab.write("in", letter("buyer@partner.example", "alice@example.org"));
     lab.run(&["key", "export", "alice@example.org", "-o", "alice.asc"]).code(0);
     lab.run(&["--home", "partner", "key", "import", "alice.asc"]).code(0);
@@ -93,7 +93,8 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     };
     replies("250");
     let delivered = service.delivered();
-    assert!(delivered.iter().any(|mail| mail.contains("hello")), "{delivered:?}");
+    let opened = |mail: &&String| mail.contains("From: buyer@partner.example") && mail.contains("hello");
+    assert_eq!(delivered.iter().filter(opened).count(), 2, "{delivered:?}");
     drop(server);
     replies("451 4.");
     assert!(log(&lab).contains("cannot be reached"), "{}", log(&lab));
