@@ -72,6 +72,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol",
             "store",
             "discover",
+            // The audit log names rules and actions.
+            "policy",
             "report",
             "engine",
             "transport",
