@@ -98,7 +98,7 @@ impl DataKey {
 
     /// The key of the codes in the audit log.
     pub(super) fn audit_key(&self) -> Secret {
-        Secret::new(hmac(Hash::Sha256, &self.0, b"postseal audit log"))
+        Secret::new(hmac(Hash::Sha256, &self.0, b"codes of the audit log"))
     }
 
     /// Seals the secret parts of a certificate.

@@ -258,7 +258,7 @@ fn decisions_are_written_without_content() {
     lab.shell("\"$0\" filter -c c.toml --from bob@example.net -- alice@example.org < m.eml > out").code(0);
     assert_eq!(lines(&lab).len(), all.len());
     lab.write("c.toml", format!("{RULES}[audit]\ndecisions = false\nrequired = true\n"));
-    lab.run(&["config", "check", "-c", "c.toml"]).code(78);
+    lab.run(&["config", "check", "c.toml"]).code(78);
 }
 
 /// Where decisions cannot be written, mail goes on, unless the configuration wants them written.
@@ -349,7 +349,7 @@ fn the_sender_is_notified_of_copies_that_are_refused_after_others_went() {
     let report = deliver("", "--from bob@example.org --user bob", 0).0.unwrap();
     assert!(report.contains("Subject: nicht zugestellt") && report.contains("-- mx.example.org"), "{report}");
     lab.write("bounce.txt", "Subject: {subject}\n\nx\n");
-    let done = lab.run(&["config", "check", "-c", "c.toml"]).code(78);
+    let done = lab.run(&["config", "check", "c.toml"]).code(78);
     assert!(format!("{}{}", done.text(), done.stderr).contains("unknown placeholder {subject}"), "{done:?}");
     lab.write("c.toml", format!("bounces = \"off\"\n{RULES}"));
     assert_eq!(deliver("", "--from bob@example.org --user bob", 77).0, None);

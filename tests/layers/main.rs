@@ -74,6 +74,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol",
             "store",
             "discover",
+            // The audit log names rules and actions.
+            "policy",
             "report",
             "engine",
             "transport",

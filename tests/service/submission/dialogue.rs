@@ -215,15 +215,37 @@ fn the_upstream_has_the_last_word() {
     assert!(send(&["bob@example.net", "dave@plain.test"]).starts_with("250 2.0.0"));
     assert_eq!(sink.received().len(), 2);
     // Who logged in has one connection, and copies go one after the other there.
-    let mut client = Client::on(proxy.connect(proxy.tls()));
-    client.say("EHLO client.test\r\n");
-    assert!(client.say("AUTH PLAIN AGEAYg==\r\n").starts_with("235 2.7.0"));
-    for line in ["MAIL FROM:<alice@example.org>", "RCPT TO:<bob@example.net>", "RCPT TO:<nobody@plain.test>", "DATA"] {
-        assert!(client.say(format!("{line}\r\n")).starts_with(['2', '3']), "{line}");
-    }
-    let reply = client.say("From: alice@example.org\r\nSubject: hello\r\n\r\nx\r\n.\r\n");
+    let logged_in = |sender: &str| {
+        let mut client = Client::on(proxy.connect(proxy.tls()));
+        client.say("EHLO client.test\r\n");
+        assert!(client.say("AUTH PLAIN AGEAYg==\r\n").starts_with("235 2.7.0"));
+        for line in [sender, "RCPT TO:<bob@example.net>", "RCPT TO:<nobody@plain.test> NOTIFY=FAILURE ORCPT=rfc822;no+2Bone@plain.test", "DATA"] {
+            assert!(client.say(format!("{line}\r\n")).starts_with(['2', '3']), "{line}");
+        }
+        client.say("From: alice@example.org\r\nSubject: hello\r\n\r\nx\r\n.\r\n")
+    };
+    // The sender is told of the other one; where that cannot be done, the client keeps the message.
+    sink.answer("MAIL FROM:<>", "550 5.7.1 no reports here");
+    let reply = logged_in("MAIL FROM:<alice@example.org>");
     assert!(reply.starts_with("451 4.3.0 partly-sent: 1 of the recipients have it; then: 550 5.1.1"), "{reply}");
-    assert!(proxy.log().contains("partly-sent"));
+    assert!(proxy.log().contains("partly-sent") && proxy.log().contains("bounce-not-sent"));
+    assert_eq!(sink.received().len(), 3);
+    sink.answer("MAIL FROM:<>", "250 as before");
+    let reply = logged_in("MAIL FROM:<alice@example.org> ENVID=a+2Db RET=FULL");
+    assert!(reply.starts_with("250 2.0.0"), "{reply}");
+    let arrived = sink.received();
+    assert_eq!(arrived.len(), 5);
+    let report = arrived.iter().map(|one| one.text()).find(|text| text.contains("multipart/report")).expect("a report");
+    for line in [
+        "Auto-Submitted: auto-replied",
+        "Original-Envelope-Id: a-b",
+        "Original-Recipient: rfc822; no+one@plain.test",
+        "Final-Recipient: rfc822; nobody@plain.test",
+        "Status: 5.1.1",
+    ] {
+        assert!(report.lines().any(|one| one == line), "{line}: {report}");
+    }
+    assert!(!report.contains("bob@example.net") && !report.contains("\r\nx\r\n"), "{report}");
     sink.answer(".", "452 4.3.1 full");
     assert_eq!(send(&["dave@plain.test"]), "452 4.3.1 full (in reply to the message)\r\n");
     sink.answer(".", "250 as before");
@@ -239,7 +261,7 @@ fn the_upstream_has_the_last_word() {
     assert!(client.say("RCPT TO:<\u{f6}@plain.test>\r\n").starts_with("250"));
     assert!(client.say("DATA\r\n").starts_with("354"));
     assert!(client.say("Subject: x\r\n\r\nx\r\n.\r\n").starts_with("554 5.6.7 international mail"));
-    assert_eq!(sink.received().len(), 4);
+    assert_eq!(sink.received().len(), 6);
     sink.hang_up();
     assert!(send(&["dave@plain.test"]).starts_with("451 4.4."));
     let mut rest = String::new();
