@@ -102,8 +102,10 @@ fn rsa(scheme: Scheme, bits: usize) -> Option<(&'static RsaParameters, &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::unhex;
-    use crate::crypto::KeyAlgorithm;
+    use crate::{
+        base::{Secret, unhex},
+        crypto::{KeyAlgorithm, SecretKey as _, SoftwareKey},
+    };
 
     /// RFC 6979, appendix A.2.5, over "sample".
     const POINT: &str = "0460FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6\
@@ -168,6 +170,12 @@ mod tests {
         );
         let key = PublicKey::Ed448(&point);
         assert_eq!(verify(key, Scheme::EdDsa, &[3], &signature), Ok(()));
+        let seed = unhex(
+            "c4eab05d357007c632f3dbb48489924d552b08fe0c353a0d4a1f00acda2c463a\
+             fbea67c5e8d2877c5e3bc397a659949ef8021e954e0a12274e",
+        );
+        let own = SoftwareKey::ed448(&Secret::new(seed), &point).unwrap();
+        assert_eq!(own.sign(Scheme::EdDsa, &[3]).unwrap(), signature);
         assert_eq!(verify(key, Scheme::EdDsa, &[4], &signature), Err(Unverified::Signature));
         assert_eq!(verify(PublicKey::Ed448(&point[1..]), Scheme::EdDsa, &[3], &signature), Err(Unverified::Key));
         signature[60] ^= 1;

@@ -7,11 +7,11 @@ use std::{
 
 use postseal::{
     base::{Budget, Kind, Limits, Result, SystemClock, SystemRandom},
-    crypto::{Legacy, MlDsa, MlKem},
+    crypto::{Hash, Legacy, MlDsa, MlKem, Scheme, Strength},
     engine::Engine,
-    keys::{Binding, Memory, Passphrases},
+    keys::{Binding, Keys, Memory, Passphrases},
     mail::{Address, Message},
-    pki::Revocation,
+    pki::{Certificate, Revocation},
     protocol::{
         Aead, Context, Described, Opened, Protocol, Recipient, Seal, Shape, Signer,
         smime::{
@@ -24,6 +24,8 @@ use postseal::{
     verdict::{LayerKind, State},
 };
 use proptest::prelude::*;
+
+use crate::support::der::{content_info, octets, oid, sequence, tlv};
 
 const TEXT: &str = "Content-Type: text/plain\r\n\r\nThe harvest of today is safe tomorrow.\r\n";
 
@@ -185,7 +187,7 @@ fn every_failure_of_a_key_is_one_answer() {
         let (bob, other) = (named("bob"), named(other));
         let mut holder = Memory::new();
         hold(&mut holder, other);
-        let secret = postseal::keys::Keys::secret(&holder, &other.record, other.record.fingerprint()).unwrap().unwrap();
+        let secret = Keys::secret(&holder, &other.record, other.record.fingerprint()).unwrap().unwrap();
         keys.add_secret(bob.record.fingerprint().clone(), secret);
         keys.add(bob.record.clone());
         let error = open(&sealed, &keys).expect_err("another's key");
@@ -208,6 +210,40 @@ fn both_kinds_of_envelope_open() {
             matches!(opened.layers[0].kind, LayerKind::Encrypted { authenticated: found, .. } if found == authenticated)
         );
     }
+}
+
+/// A SignedData without signed attributes by alice, whose digest algorithm is 1.2.3.
+fn bare(content: &[u8], signature: &[u8]) -> Vec<u8> {
+    let alice = LAB.people.iter().find(|one| one.record.claimed() == [address("alice")]).unwrap();
+    let certificate = Certificate::parse(alice.record.bytes()).unwrap();
+    let identifier = sequence(&[certificate.issuer().der(), &tlv(2, &[certificate.serial()])]);
+    let (digest, ml_dsa) = (sequence(&[&oid("1.2.3")]), sequence(&[&oid("2.16.840.1.101.3.4.3.18")]));
+    let signer = sequence(&[&[2, 1, 1], &identifier, &digest, &ml_dsa, &octets(signature)]);
+    let inner = sequence(&[&oid("1.2.840.113549.1.7.1"), &tlv(0xa0, &[&octets(content)])]);
+    let certificates = tlv(0xa0, &[alice.record.bytes()]);
+    let data = sequence(&[&[2, 1, 1], &tlv(0x31, &[&digest]), &inner, &certificates, &tlv(0x31, &[&signer])]);
+    content_info("1.2.840.113549.1.7.2", &data)
+}
+
+/// RFC 9882, section 3.3: without attributes the signature is over the content itself, and the digest algorithm has no meaning.
+#[test]
+fn without_attributes_the_content_is_signed() {
+    let alice = LAB.people.iter().find(|one| one.record.claimed() == [address("alice")]).unwrap();
+    let key = Keys::secret(&LAB.keys, &alice.record, alice.record.fingerprint()).unwrap().unwrap();
+    let content = TEXT.as_bytes();
+    let signature = key.sign(Scheme::Pure, content).unwrap();
+    let judged = |content: &[u8], signature: &[u8]| {
+        let opened = open(&bare(content, signature), &LAB.keys).unwrap();
+        let LayerKind::Signed { signatures } = &opened.layers[0].kind else { panic!("no signature") };
+        (signatures[0].state.name().to_owned(), signatures[0].algorithms.clone(), signatures[0].strength)
+    };
+    let valid = ("valid".to_owned(), "ml-dsa-65".to_owned(), Strength::Strong);
+    assert_eq!(judged(content, &signature), valid);
+    assert_eq!(judged(&TEXT.replace("safe", "sold").into_bytes(), &signature).0, "invalid");
+    // The digest of the content is another message.
+    let digest = key.sign(Scheme::Pure, &Hash::Sha512.digest(content)).unwrap();
+    assert_eq!(judged(content, &digest).0, "invalid");
+    assert_eq!(judged(content, &signature[..3308]).0, "invalid");
 }
 
 static SIGNED: LazyLock<Vec<u8>> = LazyLock::new(|| {
