@@ -44,6 +44,11 @@ pub trait Backend: Debug + Send + Sync {
     /// As [`Backend::write`].
     fn write_if_free(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<bool>;
 
+    /// Whether several machines write here.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Everything as one file that this kind of backend opens, as it is at one moment, after `change` in the copy; `None` when nothing exists.
     ///
     /// # Errors

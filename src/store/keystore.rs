@@ -37,6 +37,7 @@ use crate::{
 };
 
 pub use audit::AuditPlace;
+pub(super) use audit::audit_name;
 pub use intake::{Change, Intake, Taken};
 pub use new_key::NewKey;
 pub use owner::Removal;

@@ -11,6 +11,8 @@ use super::{
     elsewhere,
     home::{self, DATABASE, Guard},
     integrity::{Reader, TOTALS, Writer, digest_of},
+    journal::Journal,
+    keystore::audit_name,
     postgres,
 };
 use crate::base::{Error, Kind, Result};
@@ -61,7 +63,12 @@ pub fn transfer(place: &Path, to: &Destination) -> Result<Transferred> {
     let mut moved = None;
     // As a change of the source, so that no other one is made meanwhile.
     source.write(&mut |from| {
-        target.write(&mut |into| copy(from, into))?;
+        target.write(&mut |into| {
+            copy(from, into)?;
+            // This machine's log goes on.
+            let place = from.total(&audit_name(source.as_ref()))?;
+            place.map_or(Ok(()), |place| into.put_total(&audit_name(target.as_ref()), &place))
+        })?;
         moved = Some(compared(from, target.as_ref())?);
         match to {
             Destination::Home => elsewhere::unset(place),
@@ -142,7 +149,8 @@ fn copy(from: &dyn View, into: &dyn Tx) -> Result<()> {
     }
     for index in Index::ALL {
         let entries = entries(from, index, &numbers)?;
-        Writer::new(into).rebuild(index, entries)?;
+        // A copy is no change of keys or trust.
+        Writer::new(into, &Journal::default()).rebuild(index, entries)?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{self, Hash, KeyAlgorithm, KeyWrap, MlKem, SecretKey},
+    crypto::{self, Hash, KeyAlgorithm, KeyWrap, MlKem, SecretKey, unless_refused},
 };
 
 /// A content key that a secret wraps, and the ciphertext that holds the secret.
@@ -79,10 +79,11 @@ impl<'a> Encapsulated<'a> {
     }
 
     /// Unwraps the content key. A ciphertext for another key yields another secret (FIPS 203, section 6.3), and that unwraps nothing.
-    pub(super) fn unwrap(&self, secret: &dyn SecretKey) -> Option<Secret> {
-        let shared = secret.decapsulate(self.ciphertext).ok()?;
-        let kek = self.derivation.kek(&shared).ok()?;
-        self.derivation.wrap.unwrap(&kek, self.wrapped).ok()
+    /// An error only for a key that cannot be reached.
+    pub(super) fn unwrap(&self, secret: &dyn SecretKey) -> Result<Option<Secret>> {
+        let Some(shared) = unless_refused(secret.decapsulate(self.ciphertext))? else { return Ok(None) };
+        let kek = self.derivation.kek(&shared);
+        Ok(kek.and_then(|kek| self.derivation.wrap.unwrap(&kek, self.wrapped)).ok())
     }
 }
 

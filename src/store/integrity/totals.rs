@@ -49,9 +49,9 @@ impl Reader<'_> {
         self.rows.total(ERASE).map(|found| found.is_some())
     }
 
-    /// What [`Writer::set_audit`] stored; `None`: changes are not recorded.
-    pub(in crate::store) fn audit(&self) -> Result<Option<Vec<u8>>> {
-        self.rows.total(AUDIT)
+    /// What [`Writer::set_audit`] stored under this name; `None`: changes are not recorded.
+    pub(in crate::store) fn audit(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.rows.total(name)
     }
 
     pub(super) fn total(&self, name: &str) -> Result<Vec<u8>> {
@@ -82,9 +82,9 @@ impl Writer<'_> {
         self.rows.put_total(MASTER, &master_digest(Some(master)))
     }
 
-    /// Stores where the audit log is, and its end after this change.
-    pub(in crate::store) fn set_audit(&self, audit: &[u8]) -> Result<()> {
-        self.rows.put_total(AUDIT, audit)
+    /// Stores under this name where the audit log is, and its end after this change.
+    pub(in crate::store) fn set_audit(&self, name: &str, audit: &[u8]) -> Result<()> {
+        self.rows.put_total(name, audit)
     }
 
     pub(super) fn set_count(&self, count: i64) -> Result<()> {
@@ -149,7 +149,6 @@ pub(super) fn statement(digest: &[u8]) -> String {
 
 /// The totals that are there as long as the tables are.
 pub(in crate::store) const TOTALS: [&str; 3] = [CERTIFICATES, STATEMENTS, MASTER];
-const AUDIT: &str = "audit";
 const CERTIFICATES: &str = "certificate";
 pub(super) const STATEMENTS: &str = "statement";
 pub(super) const MASTER: &str = "master";

@@ -9,7 +9,7 @@ use super::{Cache, Keystore};
 use crate::{
     audit::{Actor, Durability, Event, Head, Log, Note},
     base::{Error, Hint, Result, Secret},
-    store::{files::Folder, integrity::Writer, master},
+    store::{backend::Backend, files::Folder, integrity::Writer, master},
 };
 
 /// Where the changes of a store are recorded, as it is stored.
@@ -71,7 +71,8 @@ impl Keystore {
     ///
     /// Those of reading; `Damaged`.
     pub fn audit_place(&self) -> Result<Option<AuditPlace>> {
-        let stored = self.look(None, |reader, _| reader.audit())?;
+        let name = audit_name(self.backend.as_ref());
+        let stored = self.look(None, |reader, _| reader.audit(&name))?;
         stored.map(|stored| self.read_place(&stored)).transpose()
     }
 
@@ -109,7 +110,7 @@ impl Keystore {
     /// Writes what this change did, as its last step: a change whose entry cannot be written is not made.
     pub(super) fn record(&self, event: Event, writer: Writer<'_>, cache: &mut Cache) -> Result<Option<Recorded>> {
         let notes = writer.journal().notes(event);
-        let Some(stored) = writer.audit()?.filter(|_| !notes.is_empty()) else { return Ok(None) };
+        let Some(stored) = writer.audit(&audit_name(self.backend.as_ref()))?.filter(|_| !notes.is_empty()) else { return Ok(None) };
         let place = self.read_place(&stored)?;
         let log = self.log(&place.path);
         if !log.exists()? {
@@ -152,8 +153,14 @@ impl Keystore {
 
     fn keep_place(&self, writer: Writer<'_>, place: &AuditPlace) -> Result<()> {
         let text = serde_json::to_vec(place);
-        writer.set_audit(&text.map_err(|error| Error::usage(format!("{}: {error}", place.path.display())))?)
+        let text = text.map_err(|error| Error::usage(format!("{}: {error}", place.path.display())))?;
+        writer.set_audit(&audit_name(self.backend.as_ref()), &text)
     }
+}
+
+/// Under which name a store says where the audit log of this machine is. Machines with one store have a log each.
+pub(in crate::store) fn audit_name(backend: &dyn Backend) -> String {
+    if backend.is_shared() { format!("audit of {}", Actor::of_process(LIBRARY).node) } else { "audit".to_owned() }
 }
 
 /// An entry of a change that is not committed yet.

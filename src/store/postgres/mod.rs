@@ -231,6 +231,10 @@ impl Backend for Postgres {
         self.change(LockWait::Short, Missing::Fail, &mut |rows| work(rows)).map(|()| true)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Nothing can be overwritten: old rows are in the log of the server, in its replicas and its backups. They are sealed under the data key.
     fn erase_removed(&self) -> Result<()> {
         Ok(())
