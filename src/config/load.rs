@@ -9,7 +9,7 @@ use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
     Security, Server, Upstream, What, Xforward, acme, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
-    notice, page, provisioning,
+    notice, page, provisioning, rate_limits,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -19,7 +19,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Forwards, Lists, Mailboxes, Order, Pattern, Policy},
+    policy::{Forwards, Lists, Mailboxes, Mode, Order, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, sendmail::Program},
 };
@@ -125,6 +125,8 @@ impl Reader<'_> {
             rule.sealing.page = Some(page.clone());
         }
         let policy = lists::read(self, root, policy);
+        self.warn_of_log_only(root, policy.mode);
+        let rate_limits = rate_limits::read(self, root);
         if let Some(trusted) = trusted {
             trusted.finish();
         }
@@ -182,6 +184,7 @@ impl Reader<'_> {
             provisioning,
             acme,
             bounds,
+            rate_limits,
             log,
             metrics,
             mentions: std::mem::take(&mut self.mentions),
@@ -219,6 +222,7 @@ impl Reader<'_> {
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
         Policy {
+            mode: rules::mode(self, root),
             local,
             identities,
             trusted,
@@ -229,6 +233,16 @@ impl Reader<'_> {
             aliases: Default::default(),
             forwards: Forwards::default(),
             lists: Lists::default(),
+        }
+    }
+
+    /// Addresses that this service alone delivers to get no mail while it is log-only.
+    fn warn_of_log_only(&self, root: &Table<'_>, mode: Mode) {
+        let keys = ["aliases", "forward", "list"].into_iter().filter(|key| mode == Mode::LogOnly && root.has(key));
+        for key in keys {
+            let message =
+                format!("{key}: not followed while mode is log-only: the next server gets the mail for these");
+            self.document.add(Problem { line: root.line_of(key), grade: Grade::Warning, message, hint: None });
         }
     }
 

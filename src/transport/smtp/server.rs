@@ -24,7 +24,9 @@ use crate::{
     engine::Handler,
     policy::Pattern,
     report::{Limit, Metrics},
-    transport::{Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity},
+    transport::{
+        Connection, Listener, MemoryLimit, Quarantine, RateLimits, SessionId, Stream, relay::Relay, tls::Identity,
+    },
 };
 
 /// The protocol.
@@ -86,6 +88,8 @@ pub struct Settings {
     pub login: Login,
     /// Limits on login attempts, for all listeners together.
     pub login_limits: Arc<LoginLimits>,
+    /// How much mail a sender may send in a while.
+    pub rate_limits: RateLimits,
     /// Counts logins, and limits that are reached.
     pub metrics: Arc<Metrics>,
     /// Networks whose clients are trusted: their mail counts as our users'.

@@ -242,6 +242,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         limits,
         copying: if copies == Copies::Submit { Copying::Submit(next_hop) } else { Copying::Tempfail(Arc::default()) },
         recipients: 100,
+        rate_limits: Default::default(),
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),
         metrics: Arc::clone(metrics),
