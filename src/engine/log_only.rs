@@ -4,7 +4,7 @@ use super::{
     Engine, HandlerContext, Outcome,
     accounting::{Times, UsedKeys},
     leg::copy_for,
-    page::Submitted,
+    page::without_passphrase,
 };
 use crate::{
     base::Result,
@@ -18,9 +18,9 @@ impl Engine<'_> {
     ///
     /// # Errors
     ///
-    /// There are no recipients, or the message is over the bounds of a message.
+    /// There are no recipients.
     pub(super) fn rehearse(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
-        let Submitted { mail: untouched, .. } = Submitted::of(mail.clone(), self.budget())?;
+        let untouched = Mail { message: without_passphrase(&mail.message, self.budget()), ..mail.clone() };
         let recipients = mail.envelope.recipients.clone();
         let would_be = match self.handle_in_force(mail, handler) {
             Ok(outcome) => outcome,

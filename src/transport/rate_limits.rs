@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn strangers_and_trusted_clients_are_not_counted() {
         let mut counted = limit(SenderKind::Domain, 1);
-        let mut at = |limit: &RateLimit, who: &Submitter| {
+        let at = |limit: &RateLimit, who: &Submitter| {
             accepted(&mut Buckets::new(9), std::slice::from_ref(limit), who, "a@x.org", MINUTE)
         };
         assert_eq!(at(&counted, &user("alice")), 1);

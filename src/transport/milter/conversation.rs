@@ -339,8 +339,9 @@ mod tests {
     use super::*;
     use crate::{
         base::Kind,
+        policy::Mode,
         transport::{
-            MemoryLimit,
+            Allowance, MemoryLimit, RateLimit, SenderKind, TrustedClients,
             milter::{Copying, IDLE, PROGRESS},
         },
     };
@@ -368,6 +369,34 @@ mod tests {
             last = conversation.receive(Command::parse(packet).unwrap()).unwrap();
         }
         last
+    }
+
+    #[test]
+    fn a_sender_that_sends_too_much_is_refused_at_mail_and_at_rcpt() {
+        let allowed = |most| Some(Allowance { most, period: std::time::Duration::from_secs(3_600) });
+        let limit = RateLimit {
+            name: "all".to_owned(),
+            per: SenderKind::Address,
+            from: Vec::new(),
+            messages: allowed(2),
+            recipients: allowed(3),
+            trusted: TrustedClients::Counted,
+            mode: Mode::Enforce,
+        };
+        let mut conversation = conversation(Limits::default());
+        let metrics = std::sync::Arc::default();
+        conversation.rates = RateLimits::new(&[limit], Mode::Enforce, &std::sync::Arc::default(), &metrics, "milter");
+        told(&mut conversation, &[OFFER, SESSION[0], SESSION[1]]);
+        let mut said = |packet: &[u8]| match told(&mut conversation, &[packet]) {
+            Answer::Say(Response::Refuse(reply)) => reply.to_string(),
+            Answer::Say(Response::Continue) => String::new(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([said(b"M<a@x.org>\0"), said(b"R<b@y.org>\0"), said(b"R<c@y.org>\0")], ["", "", ""]);
+        assert_eq!([said(b"M<a@x.org>\0"), said(b"R<b@y.org>\0")], ["", ""]);
+        assert_eq!(said(b"R<c@y.org>\0"), "450 4.7.1 Error: too many recipients from <a@x.org>");
+        assert_eq!(said(b"M<a@x.org>\0"), "450 4.7.1 Error: too much mail from <a@x.org>");
+        assert_eq!(said(b"M<b@x.org>\0"), "");
     }
 
     /// What Postfix 3.7 sends for one message, after the negotiation.

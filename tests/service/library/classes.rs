@@ -138,6 +138,7 @@ fn pem_for_everybody() -> ReloadableHandler {
             aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
+            mode: Default::default(),
         },
         name: "mail.example.org".to_owned(),
         authserv_ids: Vec::new(),

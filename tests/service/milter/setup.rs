@@ -300,6 +300,7 @@ fn policy(max_size: usize) -> Policy {
         aliases: Default::default(),
         forwards: Default::default(),
         lists: Default::default(),
+        mode: Default::default(),
     }
 }
 
