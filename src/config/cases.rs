@@ -351,16 +351,16 @@ impl Expected {
         let found = Decided::of(trace);
         let of = |what: &str, found: &str, expected: Option<&str>| {
             let expected = expected.filter(|expected| *expected != found)?;
-            Some(format!("{what} is {found:?} and not {expected:?}"))
+            Some(format!("{what} {found:?} and not {expected:?}"))
         };
         let none = |text: Option<&str>| text.unwrap_or("none").to_owned();
         let actions = self.actions.as_ref().map(|all| all.join(" "));
         let failures = [
-            of("rule", &found.rule, self.rule.as_deref()),
-            of("outcome", found.outcome, self.outcome),
-            of("obstacle", &none(found.obstacle), self.obstacle),
-            of("actions", &found.actions.join(" "), actions.as_deref()),
-            of("log-only", &none(found.log_only.as_deref()), self.log_only.as_deref()),
+            of("rule is", &found.rule, self.rule.as_deref()),
+            of("outcome is", found.outcome, self.outcome),
+            of("obstacle is", &none(found.obstacle), self.obstacle),
+            of("actions are", &found.actions.join(" "), actions.as_deref()),
+            of("log-only is", &none(found.log_only.as_deref()), self.log_only.as_deref()),
         ];
         let text = trace.group.disposition.reason().map(|why| format!(" ({why})")).unwrap_or_default();
         failures.into_iter().flatten().map(|what| format!("{}: {what}{text}", found.to)).collect()

@@ -125,7 +125,7 @@ impl Reader<'_> {
             rule.sealing.page = Some(page.clone());
         }
         let policy = lists::read(self, root, policy);
-        self.warn_of_log_only(root, policy.mode);
+        self.warn_of_log_only(root, &policy);
         let rate_limits = rate_limits::read(self, root);
         if let Some(trusted) = trusted {
             trusted.finish();
@@ -237,9 +237,13 @@ impl Reader<'_> {
     }
 
     /// Addresses that this service alone delivers to get no mail while it is log-only.
-    fn warn_of_log_only(&self, root: &Table<'_>, mode: Mode) {
-        let keys = ["aliases", "forward", "list"].into_iter().filter(|key| mode == Mode::LogOnly && root.has(key));
-        for key in keys {
+    fn warn_of_log_only(&self, root: &Table<'_>, policy: &Policy) {
+        let has = [
+            ("aliases", !policy.aliases.is_empty()),
+            ("forward", root.has("forward")),
+            ("list", policy.lists.iter().next().is_some()),
+        ];
+        for (key, _) in has.into_iter().filter(|(_, has)| *has && policy.mode == Mode::LogOnly) {
             let message =
                 format!("{key}: not followed while mode is log-only: the next server gets the mail for these");
             self.document.add(Problem { line: root.line_of(key), grade: Grade::Warning, message, hint: None });

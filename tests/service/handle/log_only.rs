@@ -20,7 +20,7 @@ fn with(policy: Policy) -> ReloadableHandler {
 
 fn trials(outcome: &Outcome) -> Vec<(&str, &str, Vec<String>)> {
     let told =
-        |Trial { group, instead }: &Trial| group.recipients.iter().map(|path| path.address.to_string()).collect();
+        |Trial { group, .. }: &Trial| group.recipients.iter().map(|path| path.address.to_string()).collect();
     let all = outcome.decision.trials.iter();
     all.map(|one| (one.group.rule.as_str(), one.instead.as_str(), told(one))).collect()
 }

@@ -149,11 +149,11 @@ impl Sums {
         if self.mismatched > 0 {
             let recipients = count(self.mismatched, "recipient");
             text += &format!(
-                "\n{recipients} were decided by another rule than OLD says: the log is of another configuration\n"
+                "\ndecided by another rule than OLD says: {recipients}; the log is of another configuration\n"
             );
         }
         if self.unread > 0 {
-            text += &format!("\n{} cannot be read\n", count(self.unread, "line"));
+            text += &format!("\nnot readable: {}\n", count(self.unread, "line"));
         }
         text
     }
