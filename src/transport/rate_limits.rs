@@ -203,8 +203,9 @@ impl Buckets {
         let mut exceeded = Vec::new();
         let mut taken = Vec::new();
         for one in asked {
-            let key = self.hasher.hash_one((what.name(), &one.limit.name, &one.who));
             let Allowance { most, period } = one.allowance;
+            // A limit that a reload changes starts anew.
+            let key = self.hasher.hash_one((what.name(), &one.limit.name, most, period, &one.who));
             let full_at = self.full_at.get(&key).copied().unwrap_or_default().max(now) + period / most;
             // A division leaves a rest.
             if full_at - now <= period {

@@ -54,6 +54,12 @@ fn the_way_from_log_only_to_enforced() {
     }
     assert!(send(&proxy, proxy.lmtp(), &TO[..1]).starts_with("250"));
     assert!(proxy.sendmail(&["-i", TO[1]], "Subject: x\n\nthe plan\n").status.success());
+    let letter = "From: alice@example.org\nSubject: x\n\nthe plan\n";
+    let mut filter = Command::new(env!("CARGO_BIN_EXE_postseal"));
+    filter.arg("filter").arg("--config").arg(proxy.path("postseal.toml"));
+    let filtered =
+        run_with(filter.args(["--trusted", "-f", "alice@example.org", "--", TO[1], TO[0]]), letter.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&filtered.stdout), letter, "{}", String::from_utf8_lossy(&filtered.stderr));
     let received = sink.wait_for(6);
     for one in &received {
         assert!(one.text().contains("\r\n\r\nthe plan\r\n"), "{}", one.text());

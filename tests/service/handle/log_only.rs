@@ -8,19 +8,18 @@ use postseal::{
     engine::{Handler, HandlerConfig, Outcome, ReloadableHandler},
     keys::{Handle, Keys, Memory, ProtocolName, Query, Record},
     mail::Submitter,
-    policy::{Action, Disposition, LOG_ONLY, Mode, Obstacle, Order, Policy, Trial},
+    policy::{Action, Disposition, Forward, LOG_ONLY, MailboxCopy, Mode, Obstacle, Order, Policy, ReturnPath, Trial},
 };
 
 use super::recipients;
-use crate::support::handler::{LETTER, alice, hook, keys, mail, policy, rule, text};
+use crate::support::handler::{LETTER, address, alice, hook, keys, mail, policy, rule, text};
 
 fn with(policy: Policy) -> ReloadableHandler {
     ReloadableHandler::new(HandlerConfig { policy, ..HandlerConfig::clone(&hook().config()) })
 }
 
 fn trials(outcome: &Outcome) -> Vec<(&str, &str, Vec<String>)> {
-    let told =
-        |Trial { group, .. }: &Trial| group.recipients.iter().map(|path| path.address.to_string()).collect();
+    let told = |Trial { group, .. }: &Trial| group.recipients.iter().map(|path| path.address.to_string()).collect();
     let all = outcome.decision.trials.iter();
     all.map(|one| (one.group.rule.as_str(), one.instead.as_str(), told(one))).collect()
 }
@@ -59,7 +58,7 @@ fn mail_goes_by_the_rules_after_a_log_only_one() {
     let arrived = || mail(Submitter::Unknown, &["bob@example.net"], sealed.message.octets().to_vec());
     let outcome = with(inbound.clone()).handle(arrived()).unwrap();
     assert!(!text(&outcome.mails[0]).contains("hello\r\n"), "{}", text(&outcome.mails[0]));
-    assert_eq!(trials(&outcome), [("in", "no rule", of(&["bob@example.net"]))]);
+    assert_eq!(trials(&outcome), [("in", "rest", of(&["bob@example.net"]))]);
     inbound.rules.iter_mut().for_each(|rule| rule.mode = Mode::Enforce);
     let opened = with(inbound).handle(arrived()).unwrap();
     assert!(text(&opened.mails[0]).contains("hello\r\n"), "the same rule opens it when it is enforced");
@@ -86,6 +85,22 @@ fn a_log_only_policy_delivers_every_mail_as_it_came() {
     assert_eq!(text(&outcome.mails[0]), LETTER);
     let outcome = with(policy.clone()).handle(mail(Submitter::Unknown, &["x@else.example"], LETTER)).unwrap();
     assert_eq!((text(&outcome.mails[0]).as_str(), outcome.refusal().is_none()), (LETTER, true));
+
+    // What would go on from an address stays there.
+    let forward = Forward {
+        of: address("alice@example.org"),
+        to: vec![address("far@else.example")],
+        mailbox: MailboxCopy::None,
+        sender: ReturnPath::Keep,
+        rule: rule("forward of alice@example.org", Vec::new(), &[Order::Clear], &[]),
+    };
+    let mut forwarding = policy.clone();
+    forwarding.forwards.insert(forward);
+    let outcome = with(forwarding).handle(mail(Submitter::Unknown, &["alice@example.org"], LETTER)).unwrap();
+    assert_eq!(recipients(&outcome.mails[0]), ["alice@example.org"]);
+    let [Trial { group, .. }] = outcome.decision.trials.as_slice() else { panic!("{:?}", outcome.decision) };
+    assert_eq!(group.recipients[0].address, address("far@else.example"));
+    assert_eq!(group.origin.to_string(), "forward of alice@example.org");
 
     // Keys that cannot be asked delay nothing.
     let config = HandlerConfig { policy, keys: Arc::new(Broken(keys())), ..HandlerConfig::clone(&hook().config()) };
