@@ -437,6 +437,8 @@ fn effect_of(policy: &Policy, record: &Record) -> Effect {
         obstacle: group.obstacle.map(Obstacle::name),
         outcome: group.disposition.name(),
         actions: group.actions.iter().map(Action::name).collect(),
+        text: None,
+        note: None,
     }
 }
 

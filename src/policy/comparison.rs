@@ -45,11 +45,17 @@ pub struct Effect {
     pub outcome: &'static str,
     /// The names of the actions, in order.
     pub actions: Vec<String>,
+    /// The text that the rule has for a refusal.
+    pub text: Option<String>,
+    /// What is not told otherwise: that the settings of the actions, or of sealing, differ.
+    pub note: Option<&'static str>,
 }
 
 impl Effect {
-    fn of(group: &Group) -> Effect {
+    fn of(policy: &Policy, group: &Group) -> Effect {
         Effect {
+            text: policy.refusal_text(group),
+            note: None,
             rule: group.rule.clone(),
             obstacle: group.obstacle.map(Obstacle::name),
             outcome: group.disposition.name(),
@@ -84,9 +90,13 @@ impl Policy {
             let is_unknown = new.mode == Mode::Enforce && (other.is_some() || is_filled && is_missing(&after));
             let asking = other.map_or_else(|| after.rule.clone(), |other| other.rule.clone());
             let after = new.carried_out(after);
-            let effects = || (Effect::of(&before), Effect::of(&after));
+            let effects = || {
+                let (before, after) = (Effect::of(self, &before), Effect::of(new, &after));
+                let note = (before == after).then_some("with other settings");
+                (before, Effect { note, ..after })
+            };
             let change = match () {
-                () if is_unknown => Change::Unknown(Effect::of(&before), asking),
+                () if is_unknown => Change::Unknown(Effect::of(self, &before), asking),
                 () if !self.does_as(&before, new, &after) => {
                     let (before, after) = effects();
                     Change::Effect(before, after)
@@ -120,16 +130,18 @@ impl Policy {
         let seals = |group: &Group| group.actions.iter().any(|one| one.encrypts() || matches!(one, Action::Sign(_)));
         // Without it nothing is readable that is not with it.
         let counts = |one: &&Action| **one != Action::Clear;
-        let text = |policy: &Policy, group: &Group| {
-            let rule = policy.rules.iter().find(|rule| rule.name == group.rule);
-            rule.and_then(|rule| rule.text.clone()).filter(|_| group.obstacle.is_none())
-        };
-        let is_relayed = own.disposition == Disposition::Relay;
         own.obstacle == other.obstacle
             && own.disposition.name() == other.disposition.name()
             && own.actions.iter().filter(counts).eq(other.actions.iter().filter(counts))
             && (!seals(own) || own.sealing == other.sealing)
-            && (is_relayed || text(self, own) == text(new, other))
+            && self.refusal_text(own) == new.refusal_text(other)
+    }
+
+    /// The text of the rule that refuses the mail of `group`, if it has one.
+    fn refusal_text(&self, group: &Group) -> Option<String> {
+        let is_by_rule = group.disposition != Disposition::Relay && group.obstacle.is_none();
+        let rule = self.rules.iter().find(|rule| is_by_rule && rule.name == group.rule);
+        rule.and_then(|rule| rule.text.clone())
     }
 }
 

@@ -100,6 +100,21 @@ fn the_way_to_a_policy_in_force_is_as_shown() {
     assert!(named.ends_with("\nthe same by another rule\n  incoming to in: 1 recipient\n"), "{named}");
     let foreign = run("config diff named.toml named.toml yesterday.log").code(0).text();
     assert!(foreign.contains("\ndecided by another rule than OLD says: 1 recipient; "), "{foreign}");
+    // What a refusal says, and how a message is sealed.
+    let all = "[[rule]]\nname = \"all others\"";
+    let refusing = |text: &str| {
+        other.replace(all, &format!("[[rule]]\nname = \"no\"\nrecipient = \"example.org\"\naction = \"reject\"\ntext = \"{text}\"\n{all}"))
+        .replace("\"inbound\"\naction = \"decrypt+annotate\"", "\"inbound\"\nrecipient = \"else.example\"\naction = \"decrypt+annotate\"")
+    };
+    lab.write("no.toml", refusing("not here")).write("never.toml", refusing("go away"));
+    let text = run("config diff no.toml never.toml yesterday.log").code(1).text();
+    assert!(text.contains("  from  no: reject: not here\n  to    no: reject: go away\n"), "{text}");
+    lab.write("shy.toml", other.replace("\"sign+encrypt\"", "\"sign+encrypt\"\nprotect-headers = \"shy\""));
+    let shy = run("config diff enforce.toml shy.toml yesterday.log").code(1).text();
+    assert!(
+        shy.contains("  to    partners get encrypted mail: relay, sign-and-encrypt:pgp (with other settings)\n"),
+        "{shy}"
+    );
     lab.write("empty.log", "level=info event=received mail=a-1\n");
     run("config diff enforce.toml enforce.toml empty.log").refused(66, "empty.log: no decision in it");
     run("config diff enforce.toml nowhere.toml yesterday.log").refused(78, "nowhere.toml");

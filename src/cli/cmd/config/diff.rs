@@ -195,16 +195,18 @@ impl Sums {
 }
 
 fn effect(effect: &Effect) -> Value {
-    let Effect { rule, obstacle, outcome, actions } = effect;
-    json!({ "rule": rule, "obstacle": obstacle, "outcome": outcome, "actions": actions })
+    let Effect { rule, obstacle, outcome, actions, text, note } = effect;
+    json!({ "rule": rule, "obstacle": obstacle, "outcome": outcome, "actions": actions, "text": text, "note": note })
 }
 
 /// `to partners: relay, sign-and-encrypt:pgp`.
 fn words(effect: &Effect) -> String {
-    let Effect { rule, obstacle, outcome, actions } = effect;
+    let Effect { rule, obstacle, outcome, actions, text, note } = effect;
     let obstacle = obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
     let actions: String = actions.iter().map(|action| format!(", {action}")).collect();
-    format!("{}{obstacle}: {outcome}{actions}", printable(rule))
+    let text: String = text.iter().map(|text| format!(": {text}")).collect();
+    let note: String = note.iter().map(|note| format!(" ({note})")).collect();
+    format!("{}{obstacle}: {outcome}{actions}{}{note}", printable(rule), printable(&text))
 }
 
 fn count(number: usize, what: &str) -> String {
