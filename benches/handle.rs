@@ -145,6 +145,7 @@ fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
             aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
+            mode: Default::default(),
         },
         name: "mx.example.org".to_owned(),
         authserv_ids: Vec::new(),

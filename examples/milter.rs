@@ -63,6 +63,7 @@ fn listeners(address: &str, metrics: &Arc<Metrics>) -> base::Result<Listeners> {
     let settings = Settings {
         trusted: Vec::new(),
         recipients: 1_000,
+        rate_limits: Default::default(),
         memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
         copying: Copying::Tempfail(Arc::default()),

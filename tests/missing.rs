@@ -118,6 +118,7 @@ fn nothing_is_sent_in_clear_in_its_place() {
             aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
+            mode: Default::default(),
             obstacles: BTreeMap::new(),
             max_size: 1024 * 1024,
         };

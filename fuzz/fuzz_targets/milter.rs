@@ -34,6 +34,7 @@ fuzz_target!(|octets: &[u8]| {
         trusted: Vec::new(),
         limits: Limits { message: 64 * 1024, ..Limits::default() },
         recipients: 10,
+        rate_limits: Default::default(),
         memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
         copying: Copying::Tempfail(Arc::default()),
         progress: Duration::from_secs(1),

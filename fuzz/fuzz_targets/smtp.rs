@@ -63,6 +63,7 @@ fn server(dialect: Dialect) -> Server {
         protection: Protection::None,
         login: Login::None,
         login_limits: Arc::default(),
+        rate_limits: Default::default(),
         metrics: Arc::new(Metrics::default()),
         trusted: Vec::new(),
         peers: Vec::new(),

@@ -10,7 +10,7 @@ use crate::{
     engine::{Engine, HandlerContext, page::Submitted},
     keys::{KeyState, PassphraseFrom, ProtocolName},
     mail::{Envelope, ForwardPath, Mail, Submitter},
-    policy::{Action, Decision, Disposition, Facts, Group, Trace, Unauthenticated},
+    policy::{Action, Decision, Disposition, Facts, Group, Mode, Policy, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -18,6 +18,9 @@ use crate::{
 /// What the rules do with a mail for each recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
+    /// `log-only` when the service is: nothing of this is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
     /// The client: `user alice`, `trusted`, `unknown`.
     pub submitter: String,
     /// The mailbox in From, if there is exactly one.
@@ -61,11 +64,29 @@ pub struct Reached {
     pub cause: Option<String>,
     /// The actions in order, with their keys.
     pub actions: Vec<String>,
+    /// What a rule that is log-only would do instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_only: Option<Tried>,
     /// The other recipients with the same copy, or the same refusal.
     pub together_with: Vec<String>,
     /// Where its mail goes on, if it does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sent_on: Vec<SentOn>,
+}
+
+/// What a rule that is log-only would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// The rule.
+    pub rule: String,
+    /// As [`Reached::obstacle`].
+    pub obstacle: Option<&'static str>,
+    /// As [`Reached::outcome`].
+    pub outcome: &'static str,
+    /// As [`Reached::text`].
+    pub text: Option<String>,
+    /// As [`Reached::actions`].
+    pub actions: Vec<String>,
 }
 
 /// A recipient of what goes on from the recipient of the envelope.
@@ -116,6 +137,7 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
     // Without a signature, "unsigned" is the reason.
     let reason = gathered.verdict().reason().filter(|reason| *reason != Reason::NotSigned);
     Ok(Explanation {
+        mode: Some(config.policy.mode.name()).filter(|_| config.policy.mode == Mode::LogOnly),
         submitter: match facts.submitter {
             Submitter::Authenticated(name) => format!("user {name}"),
             Submitter::Host => "this host".to_owned(),
@@ -147,8 +169,10 @@ fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> 
     let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: vec![path.clone()] };
     let secret = Secret::new(vec![0; 32]);
     let marker = config.marker.as_ref().map_or(Ok(secret), SecretFrom::read)?;
+    // As if the service were not log-only.
+    let policy = Policy { mode: Mode::Enforce, ..config.policy.clone() };
     let handler = HandlerContext {
-        policy: &config.policy,
+        policy: &policy,
         name: &config.authserv_id,
         authserv_ids: &config.authserv_ids,
         marker: &marker,
@@ -207,6 +231,9 @@ impl Explanation {
         let mut text = format!("from {} by {}", self.author.as_deref().unwrap_or(&why), self.submitter);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "; the message is {}, {}{reason}", self.message, self.standing);
+        if self.mode.is_some() {
+            let _ = writeln!(text, "mode log-only: nothing of this is done, the mail goes on as it came");
+        }
         for one in &self.recipients {
             one.write(&mut text);
         }
@@ -227,6 +254,14 @@ impl Reached {
         let _ = writeln!(text, "  outcome  {}{why}", self.outcome);
         for action in &self.actions {
             let _ = writeln!(text, "           {action}");
+        }
+        if let Some(Tried { rule, obstacle, outcome, text: why, actions }) = &self.log_only {
+            let obstacle = obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
+            let why: String = why.iter().map(|why| format!(": {why}")).collect();
+            let _ = writeln!(text, "  log-only {rule}{obstacle}\n           would {outcome}{why}");
+            for action in actions {
+                let _ = writeln!(text, "           {action}");
+            }
         }
         if !self.together_with.is_empty() {
             let _ = writeln!(text, "           in one copy with {}", self.together_with.join(", "));
@@ -249,17 +284,10 @@ impl Reached {
 }
 
 fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
-    let Trace { passed, group } = trace;
+    let Trace { passed, group, trial } = trace;
     let path = group.recipients.first();
     let to = path.map(|path| path.address.to_string()).unwrap_or_default();
-    let sealing = &group.sealing;
-    let recipient = facts.recipients.iter().find(|one| Some(&one.path) == path);
-    let (keys, signing) = (recipient.map(|one| facts.reading(one, sealing)), facts.signing_by(sealing));
-    let mut actions: Vec<String> = group.actions.iter().flat_map(|action| words(action, signing, keys)).collect();
-    if group.encrypts() {
-        let further = sealing.further_readers(facts.author.ok());
-        actions.extend(further.map(|address| format!("readable by {address} too, as the rule says")));
-    }
+    let actions = done(facts, &group);
     let shared = decision.groups.iter().find(|group| path.is_some_and(|path| group.recipients.contains(path)));
     let others = shared.into_iter().flat_map(|group| &group.recipients).filter(|other| Some(*other) != path);
     let (outcome, text) = (group.disposition.name(), group.disposition.reason().map(str::to_owned));
@@ -274,9 +302,30 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
         text,
         cause: group.cause,
         actions,
+        log_only: trial.map(|group| Tried {
+            actions: done(facts, &group),
+            obstacle: group.obstacle.map(|obstacle| obstacle.name()),
+            outcome: group.disposition.name(),
+            text: group.disposition.reason().map(str::to_owned),
+            rule: group.rule,
+        }),
         together_with: others.map(|path| path.address.to_string()).collect(),
         sent_on: Vec::new(),
     }
+}
+
+/// What is done for the one recipient of `group`, in order.
+fn done(facts: &Facts<'_>, group: &Group) -> Vec<String> {
+    let sealing = &group.sealing;
+    let path = group.recipients.first();
+    let recipient = facts.recipients.iter().find(|one| Some(&one.path) == path);
+    let (keys, signing) = (recipient.map(|one| facts.reading(one, sealing)), facts.signing_by(sealing));
+    let mut actions: Vec<String> = group.actions.iter().flat_map(|action| words(action, signing, keys)).collect();
+    if group.encrypts() {
+        let further = sealing.further_readers(facts.author.ok());
+        actions.extend(further.map(|address| format!("readable by {address} too, as the rule says")));
+    }
+    actions
 }
 
 pub(super) fn words(

@@ -9,7 +9,7 @@ use super::{
     Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence,
     Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
-    notice, page, provisioning,
+    notice, page, provisioning, rate_limits,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -21,7 +21,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Forwards, Lists, Mailboxes, Order, Pattern, Policy},
+    policy::{Forwards, Lists, Mailboxes, Mode, Order, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, sendmail::Program},
 };
@@ -128,6 +128,8 @@ impl Reader<'_> {
             rule.sealing.page = Some(page.clone());
         }
         let policy = lists::read(self, root, policy);
+        self.warn_of_log_only(root, &policy);
+        let rate_limits = rate_limits::read(self, root);
         if let Some(trusted) = trusted {
             trusted.finish();
         }
@@ -193,6 +195,7 @@ impl Reader<'_> {
             audit,
             acme,
             bounds,
+            rate_limits,
             log,
             metrics,
             mentions: std::mem::take(&mut self.mentions),
@@ -230,6 +233,7 @@ impl Reader<'_> {
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
         Policy {
+            mode: rules::mode(self, root),
             local,
             identities,
             trusted,
@@ -240,6 +244,20 @@ impl Reader<'_> {
             aliases: Default::default(),
             forwards: Forwards::default(),
             lists: Lists::default(),
+        }
+    }
+
+    /// Addresses that this service alone delivers to get no mail while it is log-only.
+    fn warn_of_log_only(&self, root: &Table<'_>, policy: &Policy) {
+        let has = [
+            ("aliases", !policy.aliases.is_empty()),
+            ("forward", root.has("forward")),
+            ("list", policy.lists.iter().next().is_some()),
+        ];
+        for (key, _) in has.into_iter().filter(|(_, has)| *has && policy.mode == Mode::LogOnly) {
+            let message =
+                format!("{key}: not followed while mode is log-only: the next server gets the mail for these");
+            self.document.add(Problem { line: root.line_of(key), grade: Grade::Warning, message, hint: None });
         }
     }
 

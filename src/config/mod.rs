@@ -25,6 +25,7 @@
 
 mod acme;
 mod audit;
+mod cases;
 mod check;
 mod directory;
 mod discovery;
@@ -40,6 +41,7 @@ mod members;
 mod notice;
 mod page;
 mod provisioning;
+mod rate_limits;
 mod reader;
 mod rules;
 mod secret;
@@ -56,6 +58,7 @@ use std::{
 
 pub use acme::{Acme, ChallengeProof};
 pub use audit::{Audit, Decisions};
+pub use cases::{Case, CaseResult, Decided, cases, likely_submitter};
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
@@ -73,8 +76,8 @@ use crate::{
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Aliases, Members, PageTexts, Policy},
-    transport::{Endpoint, NoticeTo, sendmail::Program, smtp::BareLf},
+    policy::{Aliases, Members, Mode, PageTexts, Policy},
+    transport::{Endpoint, NoticeTo, RateLimit, sendmail::Program, smtp::BareLf},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.
@@ -137,6 +140,8 @@ pub struct Config {
     pub acme: Option<Acme>,
     /// Limits.
     pub bounds: Bounds,
+    /// How much mail a sender may send in a while.
+    pub rate_limits: Vec<RateLimit>,
     /// Level and form of the log.
     pub log: Log,
     /// The address of the metrics page and the health check.
@@ -227,6 +232,11 @@ impl Config {
     /// Where the status of certificates is fetched from: how.
     pub fn status_settings(&self) -> Option<&Settings> {
         (self.discovery.revocation_fetch != RevocationFetch::Off).then_some(&self.discovery)
+    }
+
+    /// Whether nothing is done with any mail.
+    pub fn is_log_only(&self) -> bool {
+        self.policy.mode == Mode::LogOnly
     }
 
     /// The home, if there is one among the places with keys.

@@ -12,8 +12,8 @@ use crate::{
     keys::{ProtocolName, Reach, Source},
     mail::{Address, autocrypt::Preference},
     policy::{
-        Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, KeySearch, Obstacle, Order, Party, Pattern,
-        Resort, Rule, Sealing, Unauthenticated, WrappingKind,
+        Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, KeySearch, Mode, Obstacle, Order, Party,
+        Pattern, Resort, Rule, Sealing, Unauthenticated, WrappingKind,
     },
     protocol::{Aead, Headers, LegacyDisplay, Padding, Shape},
     verdict::{Reason, Standing},
@@ -43,7 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTr
             reader.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
         }
         let goes_on = [&rule.obstacles, &obstacles].iter().any(|all| all.values().any(|one| *one == Resort::Next));
-        if rule.conditions.is_empty() && !goes_on && last.is_none() {
+        if rule.conditions.is_empty() && rule.is_enforced() && !goes_on && last.is_none() {
             last = Some(rule.name.clone());
         }
         rules.push(rule);
@@ -63,6 +63,7 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     let sign_with = reader.choice(&table, "sign-with", KeyOwner::Address, &owners);
     let edits = own_key(reader, &table);
     let rule = Rule {
+        mode: mode(reader, &table),
         edits: orders.edits.iter().cloned().chain(edits).collect(),
         sealing: Sealing { sign_with, ..orders.sealing },
         conditions: conditions(reader, &table, &orders.protocols),
@@ -94,6 +95,11 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     }
     table.finish();
     rule
+}
+
+/// Whether what is decided is done.
+pub(super) fn mode(reader: &Reader<'_>, table: &Table<'_>) -> Mode {
+    reader.choice(table, "mode", Mode::Enforce, &Mode::ALL.map(|mode| (mode.name(), mode)))
 }
 
 /// What the rule does with the author's own key.

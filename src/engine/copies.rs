@@ -133,8 +133,15 @@ impl Engine<'_> {
         let made =
             Made { mail: Some(mail.clone()), ..Made::nothing(Group { disposition: Disposition::Relay, ..group }) };
         let verdict = self.unopened(&mail);
-        let leg =
-            Leg { mail, verdict, made: vec![made], notes: Vec::new(), unopened: Vec::new(), times: Times::default() };
+        let leg = Leg {
+            mail,
+            verdict,
+            made: vec![made],
+            trials: Vec::new(),
+            notes: Vec::new(),
+            unopened: Vec::new(),
+            times: Times::default(),
+        };
         let sent_on = self.send_on(leg, &Origins::all(posting.origin.clone()), handler)?;
         for made in sent_on.made {
             match (made.mail, made.group.disposition) {

@@ -308,7 +308,7 @@ fn opened_for_all<'m>(opening: Option<Opening>, policy: &Policy) -> (Option<Open
 
 /// Whether a rule opens what is not authenticated.
 fn opens_unauthenticated(policy: &Policy) -> bool {
-    policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave)
+    policy.rules.iter().any(|rule| rule.is_enforced() && rule.unauthenticated != Unauthenticated::Leave)
 }
 
 /// The verdict that others may see: of an unauthenticated plaintext, the one of a message that does not decrypt.

@@ -16,7 +16,7 @@ use crate::{
     base::{Error, Kind, Result},
     keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing, Unaliased},
+    policy::{Action, Decision, Disposition, Group, Mode, Origin, Policy, Sealing, Unaliased},
     verdict::{Standing, Verdict},
 };
 
@@ -79,6 +79,17 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
+        match handler.policy.mode {
+            Mode::Enforce => self.handle_in_force(mail, handler),
+            Mode::LogOnly if marker::is_on(&mail, handler.marker, handler.believed()) => {
+                self.pass_on(mail, handler.policy)
+            }
+            Mode::LogOnly => self.rehearse(mail, handler),
+        }
+    }
+
+    /// As the policy says.
+    pub(super) fn handle_in_force(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
         let Submitted { mail, passphrase } = Submitted::of(mail, self.budget())?;
         let keys = Snapshot::new(self.context.keys, self.limits.network);
         let keys = keys.reaching(handler.policy.discovered(&mail)).bringing(passphrase);
@@ -103,14 +114,16 @@ impl Engine<'_> {
         let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
         let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
         let leg = self.leg(mail, route, handler)?;
-        let (verdict, times) = (leg.verdict.clone(), leg.times);
+        let (verdict, times, trials) = (leg.verdict.clone(), leg.times, leg.trials.clone());
         let SentOn { made, mut postings, notes, unopened } = self.send_on(leg, &origins, handler)?;
         let (made, joined) = joined(made);
         // A list that is reached on several ways is posted to once.
         let mut posted = HashSet::new();
         postings.retain(|posting| posted.insert((posting.list().address.clone(), posting.is_post())));
         let sent_on = SentOn { made, postings, notes, unopened };
-        Ok(Outcome { aliases, joined, times, ..Outcome::of(sent_on, verdict) })
+        let mut outcome = Outcome { aliases, joined, times, ..Outcome::of(sent_on, verdict) };
+        outcome.decision.trials = trials;
+        Ok(outcome)
     }
 
     /// See [`Handler::mark`].
@@ -152,7 +165,7 @@ impl Engine<'_> {
         }
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
-        let decision = Decision { groups };
+        let decision = Decision { groups, trials: Vec::new() };
         Ok(Outcome {
             mails,
             postings: Vec::new(),
@@ -182,7 +195,7 @@ impl Outcome {
             mails: Vec::new(),
             postings,
             verdict,
-            decision: Decision { groups: Vec::new() },
+            decision: Decision { groups: Vec::new(), trials: Vec::new() },
             aliases: Vec::new(),
             joined: Vec::new(),
             keys: Vec::new(),

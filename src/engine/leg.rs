@@ -6,12 +6,13 @@ use super::{
     Engine, HandlerContext,
     accounting::{Times, Unopened, UsedKeys},
     act::{Acting, Written},
+    decided,
     facts::Readers,
 };
 use crate::{
     base::{Error, Result},
     mail::{Address, Envelope, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Policy},
+    policy::{Action, Decision, Disposition, Group, Policy, Trial},
     verdict::Verdict,
 };
 
@@ -30,6 +31,8 @@ pub(super) struct Leg {
     pub(super) mail: Mail,
     pub(super) verdict: Verdict,
     pub(super) made: Vec<Made>,
+    /// What rules that are log-only would have done.
+    pub(super) trials: Vec<Trial>,
     pub(super) notes: Vec<String>,
     pub(super) unopened: Vec<Unopened>,
     pub(super) times: Times,
@@ -63,7 +66,11 @@ impl Engine<'_> {
     /// As [`Handler::handle`](super::Handler::handle).
     pub(super) fn leg(&self, mail: Mail, route: Route<'_>, handler: HandlerContext<'_>) -> Result<Leg> {
         let gathered = self.gather_from_snapshot(&mail, route.policy, route.by)?;
-        let mut decision = route.policy.decide(&gathered.facts(&mail));
+        let facts = gathered.facts(&mail);
+        let mut decision = route.policy.decide(&facts);
+        if matches!(route.by, Readers::Recipients) {
+            decided::log(route.policy, &facts, &decision);
+        }
         account_for(&mail.envelope, &decision)?;
         for group in decision.groups.iter_mut().filter(|group| group.disposition == Disposition::Relay) {
             group
@@ -105,7 +112,7 @@ impl Engine<'_> {
         }
         let notes = acting.notes;
         let times = Times { act: start.elapsed(), ..gathered.times };
-        Ok(Leg { mail, verdict: gathered.verdict, made, notes, unopened, times })
+        Ok(Leg { mail, verdict: gathered.verdict, made, trials: decision.trials, notes, unopened, times })
     }
 }
 

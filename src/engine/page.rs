@@ -8,6 +8,7 @@ mod submitted;
 mod text_of_html;
 
 use submitted::is_passphrase;
+pub(super) use submitted::without_passphrase;
 pub use submitted::{PASSPHRASE_FIELD, Submitted};
 
 use super::{Engine, lines::uses_crlf};

@@ -351,3 +351,186 @@ fn a_from_that_is_not_ones_own_decides_nothing() {
     (case.submitter, case.to) = (Submitter::Unknown, "carol@a.example");
     assert_eq!(case.decide().rule, "one");
 }
+
+/// Two policies over one mail of the log.
+#[test]
+fn a_policy_is_compared_by_what_it_does() {
+    let mut case = Case::new(BOTH);
+    let old = case.policy.clone();
+    let facts = |case: &Case| case.decide();
+    assert_eq!(facts(&case).rule, "one");
+    let record = || Record {
+        submitter: case.submitter.clone(),
+        sender: None,
+        author: case.author.clone(),
+        message: Described::default(),
+        wrapping: Wrapping::Plain,
+        standing: Standing::Unsigned,
+        reason: Some("not-signed"),
+        signing: case.signing.clone(),
+        domain_signing: BTreeMap::new(),
+        others: Default::default(),
+        recipients: vec![RecipientFacts {
+            path: ForwardPath { address: Address::parse(case.to).unwrap(), parameters: Vec::new() },
+            keys: case.keys.clone(),
+            is_reader: true,
+            passphrase: None,
+        }],
+    };
+    let record = record();
+    let changed = |change: fn(&mut Policy)| {
+        let mut new = old.clone();
+        change(&mut new);
+        let mut all = old.compare(&new, &record);
+        let Comparison { decided_by, change, .. } = all.remove(0);
+        assert!(all.is_empty() && decided_by == "one");
+        change
+    };
+    assert_eq!(changed(|_| ()), Change::None);
+    assert!(matches!(changed(|new| new.rules[0].name = "two".to_owned()), Change::Rule(..)));
+    // Sealed otherwise is otherwise, and a log-only policy or rule does nothing.
+    for change in [
+        (|new: &mut Policy| new.rules[0].protocols = vec![ProtocolName::Pgp]) as fn(&mut Policy),
+        |new| new.rules[0].sealing.also_to = vec![AlsoTo::Address(Address::parse("alice@a.example").unwrap())],
+        |new| new.rules[0].orders = [Order::Sign, Order::Clear].into(),
+        |new| new.rules[0].orders = [Order::Reject].into(),
+        |new| new.rules[0].mode = Mode::LogOnly,
+        |new| new.mode = Mode::LogOnly,
+    ] {
+        let change = changed(change);
+        let is_asked = matches!(&change, Change::Unknown(_, rule) if rule == "one");
+        assert!(is_asked || matches!(change, Change::Effect(..)), "{change:?}");
+    }
+    // What is not in the log is not known, unless it makes no difference.
+    let header = |new: &mut Policy, order: Order| {
+        let conditions = vec![Condition::Header("X-New".to_owned(), "yes".to_owned())];
+        let rule = Rule { name: "new".to_owned(), conditions, orders: [order].into(), ..Rule::default() };
+        new.rules.insert(0, rule);
+    };
+    let unknown = Change::Unknown(effect_of(&old, &record), "new".to_owned());
+    let mut new = old.clone();
+    header(&mut new, Order::Reject);
+    assert_eq!(old.compare(&new, &record)[0].change, unknown);
+    let mut new = old.clone();
+    header(&mut new, Order::Clear);
+    assert_eq!(old.compare(&new, &record)[0].change, Change::None, "it may only tighten");
+    let asked = changed(|new| new.rules[0].protocols = vec![ProtocolName::Pem]);
+    assert!(matches!(asked, Change::Unknown(_, rule) if rule == "one"));
+    // The network may have a key.
+    case.keys.clear();
+    let with_no_key = |change: fn(&mut Policy)| {
+        let mut record = record.clone();
+        let missing = || KeyState::Missing("none".to_owned());
+        record.recipients[0].keys = [(ProtocolName::Pgp, missing()), (ProtocolName::Smime, missing())].into();
+        let mut new = old.clone();
+        change(&mut new);
+        old.compare(&new, &record).remove(0).change
+    };
+    assert_eq!(with_no_key(|_| ()), Change::None);
+    assert!(matches!(with_no_key(|new| new.rules[0].search.reach = Reach::Network), Change::Unknown(..)));
+}
+
+fn effect_of(policy: &Policy, record: &Record) -> Effect {
+    let group = policy.decide(&record.facts()).groups.remove(0);
+    Effect {
+        rule: group.rule,
+        obstacle: group.obstacle.map(Obstacle::name),
+        outcome: group.disposition.name(),
+        actions: group.actions.iter().map(Action::name).collect(),
+        text: None,
+        note: None,
+    }
+}
+
+/// Facts that cannot be read are no facts.
+#[test]
+fn a_line_that_was_cut_is_not_read() {
+    let good = [
+        ("to", "<bob@b.example>,<carol@c.example>"),
+        ("submitter", "authenticated"),
+        ("login", "alice"),
+        ("from", "<>"),
+        ("author", "<alice@a.example>"),
+        ("wrapping", "signed"),
+        ("standing", "authentic"),
+        ("octets", "7000"),
+        ("types", "text/html,..."),
+        ("headers", "x-seal=a%3B%25b;x-else=*"),
+        ("keys", "pgp:domain,smime:expired"),
+        ("others", "archive@a.example=pgp:owner;vault@a.example=pgp:missing"),
+    ];
+    let read = |changed: &str, value: Option<&'static str>| {
+        let field = |name: &str| {
+            if name == changed { value } else { good.iter().find(|(own, _)| *own == name).map(|one| one.1) }
+        };
+        Record::read(field)
+    };
+    let record = read("", None).unwrap();
+    assert_eq!(record.recipients.len(), 2);
+    assert_eq!((record.sender, record.message.size, record.message.has_all_types), (None, 7000, false));
+    assert_eq!(record.message.held, [("x-seal".to_owned(), "a;%b".to_owned()), ("x-else".to_owned(), "*".to_owned())]);
+    assert_eq!(record.others.len(), 2);
+    for (field, value) in [
+        ("to", Some("<bob@b.exam...")),
+        ("to", None),
+        ("submitter", Some("host")),
+        ("login", None),
+        ("from", Some("alice@a.example")),
+        ("author", Some("<alice>")),
+        ("wrapping", Some("paper")),
+        ("standing", None),
+        ("standing_reason", Some("luck")),
+        ("octets", Some("many")),
+        ("types", None),
+        ("headers", Some("x-seal")),
+        ("keys", Some("pgp:domain,smi...")),
+        ("others", Some("archive@a.example=pgp:own...")),
+        ("passphrase", Some("guess")),
+    ] {
+        assert!(read(field, value).is_none(), "{field} {value:?}");
+    }
+}
+
+/// A rule that is log-only decides nothing, even where its keys cannot be asked.
+#[test]
+fn a_log_only_rule_says_what_it_would_do() {
+    let mut case = Case::new(BOTH);
+    case.policy.rules[0].mode = Mode::LogOnly;
+    let trial = |case: &Case| {
+        let path = ForwardPath { address: Address::parse(case.to).unwrap(), parameters: Vec::new() };
+        let recipient = RecipientFacts { path, keys: case.keys.clone(), is_reader: true, passphrase: None };
+        let facts = Facts {
+            submitter: &case.submitter,
+            sender: None,
+            author: case.author.as_ref(),
+            message: &case.message,
+            wrapping: &case.wrapping,
+            standing: Standing::Unsigned,
+            reason: None,
+            signing: case.signing.clone(),
+            domain_signing: BTreeMap::new(),
+            others: Default::default(),
+            recipients: vec![recipient],
+        };
+        let mut decision = case.policy.decide(&facts);
+        assert_eq!((decision.groups[0].rule.as_str(), &decision.groups[0].actions[..]), ("last", &[Action::Clear][..]));
+        assert_eq!(decision.groups[0].disposition, Disposition::Relay);
+        decision.trials.pop()
+    };
+    let one = trial(&case).unwrap();
+    assert_eq!((one.group.rule.as_str(), one.instead.as_str()), ("one", "last"));
+    assert_eq!(one.group.actions, [Action::SignAndEncrypt(ProtocolName::Smime)]);
+    case.keys.insert(ProtocolName::Smime, KeyState::Unknown("bob: not now".to_owned()));
+    assert_eq!(trial(&case).unwrap().group.obstacle, Some(Obstacle::KeysUnavailable));
+    case.policy.rules[0].conditions = vec![Condition::NoKey(vec![ProtocolName::Smime])];
+    assert_eq!(trial(&case).unwrap().group.obstacle, Some(Obstacle::KeysUnavailable));
+    case.policy.rules[0].conditions = vec![Condition::Recipient(vec![Pattern::parse("else.example").unwrap()])];
+    assert_eq!(trial(&case), None);
+    // It asks nobody on the network.
+    case.policy.rules[0].conditions.clear();
+    case.policy.rules[0].search.reach = Reach::Network;
+    let searches = |case: &Case| case.policy.discovers(&case.submitter, None, &Address::parse(case.to).unwrap());
+    assert!(!searches(&case));
+    case.policy.rules[0].mode = Mode::Enforce;
+    assert!(searches(&case));
+}

@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use super::{
-    Direction, Facts, Policy, RecipientFacts, Wrapping,
-    pattern::{Pattern, is_like},
-};
+use super::{Direction, Facts, Policy, RecipientFacts, Wrapping, content::AutoSubmitted, pattern::Pattern};
 use crate::{
     keys::{KeyState, ProtocolName},
-    mail::{Address, Login, Message, Part, Submitter},
+    mail::{Address, Login, Submitter},
     verdict::Standing,
 };
 
@@ -43,15 +40,6 @@ pub enum Condition {
     Submitter(Vec<Party>),
     /// The message came so.
     Wrapping(Vec<WrappingKind>),
-}
-
-/// Who sent a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AutoSubmitted {
-    /// A person, as far as the message says.
-    No,
-    /// A program: a notice, a vacation reply.
-    Yes,
 }
 
 /// The client that handed a mail over.
@@ -146,15 +134,12 @@ impl Condition {
                 let counts = direction() == Direction::Inbound || may_use();
                 counts && patterns.iter().any(|pattern| pattern.covers(facts.author.ok()))
             }
-            Condition::AutoSubmitted(wanted) => AutoSubmitted::of(facts.message) == *wanted,
-            Condition::ContentType(types) => has_type(facts.message.root(), types),
+            Condition::AutoSubmitted(wanted) => facts.message.auto_submitted() == *wanted,
+            Condition::ContentType(types) => facts.message.has_type(types),
             Condition::Direction(wanted) => direction() == *wanted,
-            Condition::Header(name, like) => {
-                let mut fields = facts.message.root().fields().filter(|field| field.is(name));
-                fields.any(|field| is_like(like, &field.decoded()))
-            }
+            Condition::Header(name, like) => facts.message.has_header(name, like),
             Condition::Key(protocols) => has_key(protocols),
-            Condition::Larger(octets) => facts.message.octets().len() > *octets,
+            Condition::Larger(octets) => facts.message.size() > *octets,
             Condition::NoKey(protocols) => !has_key(protocols),
             Condition::Reason(wanted) => facts.reason.is_some_and(|reason| wanted.contains(&reason)),
             Condition::Recipient(patterns) => policy.is_recipient(&recipient.path.address, patterns),
@@ -176,37 +161,6 @@ impl Party {
             _ => false,
         }
     }
-}
-
-impl AutoSubmitted {
-    fn of(message: &Message) -> AutoSubmitted {
-        match message.root().header("Auto-Submitted") {
-            None => AutoSubmitted::No,
-            Some(value) => {
-                // `no`, alone or before parameters.
-                let word = value.split([';', '(']).next().unwrap_or_default().trim();
-                if word.eq_ignore_ascii_case("no") { AutoSubmitted::No } else { AutoSubmitted::Yes }
-            }
-        }
-    }
-
-    /// The word in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            AutoSubmitted::No => "no",
-            AutoSubmitted::Yes => "yes",
-        }
-    }
-}
-
-/// Whether a leaf of the message has one of these media types. What a message within it contains was written by another person: a forwarded invitation
-/// must not decide for the mail that it is attached to.
-fn has_type(part: Part<'_>, types: &[String]) -> bool {
-    let content_type = part.content_type();
-    if content_type.kind == "multipart" {
-        return part.children().any(|child| has_type(child, types));
-    }
-    types.iter().any(|one| is_like(one, &content_type.essence()))
 }
 
 impl WrappingKind {

@@ -9,6 +9,8 @@ pub struct Trace {
     pub passed: Vec<Passed>,
     /// What was decided, for this recipient alone.
     pub group: Group,
+    /// What would have been decided if the rules that are log-only decided too, if that is something else.
+    pub trial: Option<Group>,
 }
 
 /// A rule that did not decide.
@@ -27,6 +29,7 @@ impl Policy {
         let trace = |(recipient, walk): (&super::RecipientFacts, super::ruling::Walk)| Trace {
             passed: walk.passed.iter().filter_map(|(place, why)| self.passed(*place, why)).collect(),
             group: groups::of(self, recipient.path.clone(), &walk.ruling),
+            trial: walk.trial.map(|trial| groups::of(self, recipient.path.clone(), &trial)),
         };
         facts.recipients.iter().zip(walks).map(trace).collect()
     }
@@ -35,6 +38,7 @@ impl Policy {
         let rule = self.rules.get(place)?;
         let why = match why {
             Why::Condition(condition) => format!("not so: {}", rule.conditions.get(*condition)?),
+            Why::LogOnly => "log-only: it would decide, or leave the mail to the next rule".to_owned(),
             Why::Looser => {
                 "it asks the message's own header, and would protect less than what is decided without it".to_owned()
             }

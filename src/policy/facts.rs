@@ -1,8 +1,9 @@
 //! What a decision is made from.
 
+use super::content::Content;
 use crate::{
     keys::{KeyState, PassphraseFrom, ProtocolName},
-    mail::{Address, ForwardPath, Message, NoAuthor, Submitter},
+    mail::{Address, ForwardPath, NoAuthor, Submitter},
     verdict::Standing,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -80,7 +81,7 @@ pub struct Facts<'a> {
     /// From's one mailbox, or why there is none.
     pub author: std::result::Result<&'a Address, &'a NoAuthor>,
     /// The message as it came, for conditions on header fields and size.
-    pub message: &'a Message,
+    pub message: &'a dyn Content,
     /// What it is as it came.
     pub wrapping: &'a Wrapping,
     /// What its signatures are worth.

@@ -1,24 +1,32 @@
 //! Recipients put together by what they get.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{
-    Action, Decision, Facts, Group, NO_RULE, Origin, Policy,
+    Action, Decision, Facts, Group, NO_RULE, Origin, Policy, Trial,
     ruling::{Ruling, Walk},
 };
-use crate::{
-    keys::PassphraseFrom,
-    mail::{Address, ForwardPath, address},
-};
+use crate::{keys::PassphraseFrom, mail::ForwardPath};
 
 /// Recipients with the same ruling share a group, unless a ciphertext would tell of one who is hidden.
 pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Decision {
-    let shown = shown(facts);
+    let shown = facts.message.shown();
     let mut groups: Vec<Group> = Vec::new();
     // The groups that others may join, by what they get.
     let mut shared: HashMap<Ruling, usize> = HashMap::new();
+    let mut trials: Vec<Trial> = Vec::new();
+    // Recipients whose mail would be decided alike, and is.
+    let mut tried: HashMap<(Ruling, Option<usize>), usize> = HashMap::new();
     for (recipient, walk) in facts.recipients.iter().zip(walks) {
         let ruling = walk.ruling;
+        if let Some(trial) = walk.trial {
+            let place = *tried.entry((trial.clone(), ruling.rule)).or_insert_with(|| {
+                let of_nobody = Group { recipients: Vec::new(), ..of(policy, recipient.path.clone(), &trial) };
+                trials.push(Trial { group: of_nobody, instead: name(policy, &ruling) });
+                trials.len() - 1
+            });
+            trials.get_mut(place).into_iter().for_each(|one| one.group.recipients.push(recipient.path.clone()));
+        }
         let alone = match page(&ruling) {
             // It has its recipient's own passphrase.
             Some(PassphraseFrom::Store) => true,
@@ -37,23 +45,27 @@ pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Dec
             }
         }
     }
-    Decision { groups }
+    Decision { groups, trials }
 }
 
 /// One recipient's group.
 pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Group {
-    let rule = ruling.rule.and_then(|place| policy.rules.get(place));
     Group {
         recipients: vec![recipient],
         origin: Origin::default(),
         direction: ruling.direction,
-        rule: rule.map_or_else(|| NO_RULE.to_owned(), |rule| rule.name.clone()),
+        rule: name(policy, ruling),
         obstacle: ruling.obstacle,
         cause: ruling.cause.clone(),
         actions: ruling.actions.clone(),
         sealing: ruling.sealing.clone(),
         disposition: ruling.disposition.clone(),
     }
+}
+
+fn name(policy: &Policy, ruling: &Ruling) -> String {
+    let rule = ruling.rule.and_then(|place| policy.rules.get(place));
+    rule.map_or_else(|| NO_RULE.to_owned(), |rule| rule.name.clone())
 }
 
 fn page(ruling: &Ruling) -> Option<PassphraseFrom> {
@@ -65,17 +77,4 @@ fn page(ruling: &Ruling) -> Option<PassphraseFrom> {
 
 fn encrypts(ruling: &Ruling) -> bool {
     ruling.actions.iter().any(Action::encrypts)
-}
-
-/// The recipients that every reader sees (RFC 5322, section 3.6.3). A field that cannot be read shows none: when in doubt, hide.
-fn shown(facts: &Facts<'_>) -> HashSet<Address> {
-    // Such a message is never encrypted, and its lists may have a hundred thousand addresses.
-    if facts.message.unread().is_some() {
-        return HashSet::new();
-    }
-    let fields = facts.message.root().fields().filter(|field| field.is("To") || field.is("Cc"));
-    fields
-        .flat_map(|field| address::list(&field.unfolded()).unwrap_or_default())
-        .map(|mailbox| mailbox.address)
-        .collect()
 }

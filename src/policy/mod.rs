@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 mod cases;
+mod comparison;
 mod condition;
+mod content;
 mod expansion;
 mod explain;
 mod facts;
@@ -15,6 +17,7 @@ mod page;
 mod pattern;
 #[cfg(test)]
 mod properties;
+mod record;
 mod requests;
 mod rules;
 mod ruling;
@@ -22,7 +25,9 @@ mod sealing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use condition::{AutoSubmitted, Condition, Party, WrappingKind};
+pub use comparison::{Change, Comparison, Effect};
+pub use condition::{Condition, Party, WrappingKind};
+pub use content::{AutoSubmitted, Content};
 pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, KeyStates, RecipientFacts, Wrapping};
@@ -34,12 +39,13 @@ pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use page::{PageLanguage, PageText, PageTexts};
 pub use pattern::Pattern;
+pub use record::{Described, Guess, Record, RecordLine, key_state};
 pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
-pub use rules::{Action, KeySearch, Obstacle, Order, Resort, Rule, Unauthenticated};
+pub use rules::{Action, KeySearch, Mode, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
 
 use crate::{
-    keys::{ProtocolName, Reach},
+    keys::ProtocolName,
     mail::{Address, ForwardPath, Login, Mail, Submitter},
 };
 
@@ -89,6 +95,8 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Whether decisions are carried out. [`Policy::decide`] does not ask it.
+    pub mode: Mode,
     /// The local domains.
     pub local: Vec<Pattern>,
     /// As whom each SASL identity (or local user) may sign.
@@ -115,6 +123,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Policy {
+            mode: Mode::Enforce,
             local: Vec::new(),
             identities: BTreeMap::new(),
             trusted: Vec::new(),
@@ -134,6 +143,17 @@ impl Default for Policy {
 pub struct Decision {
     /// In the order of each one's first recipient.
     pub groups: Vec<Group>,
+    /// What was not done because a rule, or the service, is log-only.
+    pub trials: Vec<Trial>,
+}
+
+/// Recipients whose mail would have been decided otherwise, if nothing were log-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// What would have been done.
+    pub group: Group,
+    /// The rule that decided; [`LOG_ONLY`] when the service is log-only.
+    pub instead: String,
 }
 
 /// Recipients that get the same octets, or the same refusal, because of the same rule.
@@ -213,6 +233,7 @@ impl Policy {
     ///   done, it is refused. Inbound mail that no rule decides is annotated and relayed as it came.
     /// - A rule that asks a header field is passed over unless it protects at least as much as what would be decided without such rules.
     /// - Nothing is signed as an author whom the submitter may not use.
+    /// - A rule that is log-only decides nothing. What it would have done is among the [`Decision::trials`].
     pub fn decide(&self, facts: &Facts<'_>) -> Decision {
         groups::group(self, facts, self.rulings(facts))
     }
@@ -267,14 +288,18 @@ impl Policy {
 
     /// The recipients of `mail` whose keys may be looked for on the network: a rule that says so may decide, as far as the envelope says.
     pub fn discovered(&self, mail: &Mail) -> Vec<Address> {
-        let asks = |rule: &Rule| rule.search.reach == Reach::Network && rule.says(Order::Encrypt);
-        if !self.rules.iter().any(asks) {
+        if self.mode == Mode::LogOnly || !self.rules.iter().any(Rule::asks_network) {
             return Vec::new();
         }
         let sender = mail.envelope.sender.address.as_ref();
-        let is_asked = |recipient: &Address| self.rules_for(&mail.submitter, sender, recipient).any(asks);
+        let is_asked = |recipient: &Address| self.discovers(&mail.submitter, sender, recipient);
         let recipients = self.unalias(mail.envelope.recipients.clone()).recipients.into_iter();
         recipients.map(|(path, _)| path.address).filter(is_asked).collect()
+    }
+
+    /// Whether the keys of `recipient` may be looked for on the network, as far as the envelope says.
+    pub(crate) fn discovers(&self, submitter: &Submitter, sender: Option<&Address>, recipient: &Address) -> bool {
+        self.rules_for(submitter, sender, recipient).any(Rule::asks_network)
     }
 
     /// Whether `recipient` may get a page that opens with a passphrase, as far as the envelope says.
@@ -316,3 +341,6 @@ const MAX_SIZE: usize = 64 * 1024 * 1024;
 
 /// What a group calls its rule when none decided.
 pub const NO_RULE: &str = "no rule";
+
+/// What a group calls its rule when the service is log-only.
+pub const LOG_ONLY: &str = "log-only";

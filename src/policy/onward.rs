@@ -97,6 +97,7 @@ impl Onward<'_> {
 
 fn of_one_rule(rule: Rule, policy: &Policy) -> Policy {
     Policy {
+        mode: policy.mode,
         local: Vec::new(),
         identities: BTreeMap::new(),
         trusted: Vec::new(),

@@ -80,6 +80,55 @@ proptest! {
         }
     }
 
+    /// Rules that are log-only change nothing, and what is said of them is what would be.
+    #[test]
+    fn log_only_rules_are_as_if_they_were_not_there(policy in policies(), mail in mails()) {
+        let facts = mail.facts(&mail.asking);
+        let decision = policy.decide(&facts);
+        let mut without = policy.clone();
+        without.rules.retain(Rule::is_enforced);
+        prop_assert_eq!(&decision.groups, &without.decide(&facts).groups);
+        let mut all = policy.clone();
+        all.rules.iter_mut().for_each(|rule| rule.mode = Mode::Enforce);
+        let mut would_be = alone(&all.decide(&facts));
+        let decided = alone(&decision);
+        for Trial { group, instead } in &decision.trials {
+            for path in &group.recipients {
+                let name = path.address.to_string();
+                let one = Group { recipients: Vec::new(), ..would_be.remove(&name).unwrap() };
+                prop_assert_eq!(&Group { recipients: Vec::new(), ..group.clone() }, &one);
+                prop_assert_eq!(instead, &decided[&name].rule);
+            }
+        }
+        for (name, group) in would_be {
+            prop_assert_eq!(&group.rule, &decided[&name].rule, "nothing is said of it");
+        }
+    }
+
+    /// The facts in the log are enough to decide again.
+    #[test]
+    fn what_was_logged_is_decided_again(policy in policies(), mail in mails()) {
+        let facts = mail.facts(&mail.asking);
+        let decision = policy.decide(&facts);
+        let decided = alone(&decision);
+        let mut seen = 0;
+        for line in policy.record(&facts, &decision) {
+            let fields = fields(&line);
+            let record = Record::read(|name| fields.get(name).map(String::as_str)).unwrap_or_else(|| panic!("{line:?}"));
+            for (name, again) in alone(&policy.decide(&record.facts())) {
+                let group = &decided[&name];
+                let told = |group: &Group| {
+                    let actions: Vec<String> = group.actions.iter().map(Action::name).collect();
+                    (group.rule.clone(), group.obstacle, actions, group.disposition.name(), group.direction)
+                };
+                prop_assert_eq!(told(&again), told(group), "{:?}", line);
+                prop_assert_eq!((line.rule.as_str(), line.disposition), (group.rule.as_str(), group.disposition.name()));
+                seen += 1;
+            }
+        }
+        prop_assert_eq!(seen, decided.len());
+    }
+
     /// A page is for mail of a known submitter with a known passphrase, and a stored passphrase is for one recipient alone.
     #[test]
     fn pages_have_a_passphrase(policy in policies(), mail in mails()) {
@@ -158,6 +207,34 @@ fn alone(decision: &Decision) -> BTreeMap<String, Group> {
     decision.groups.iter().flat_map(each).collect()
 }
 
+/// A line of the log, by the names of its fields.
+fn fields(line: &RecordLine) -> BTreeMap<&'static str, String> {
+    let to: Vec<String> = line.to.iter().map(|address| format!("<{address}>")).collect();
+    let named = |word: Option<&str>| word.map(str::to_owned);
+    let all = [
+        ("to", Some(to.join(","))),
+        ("submitter", Some(line.submitter.to_owned())),
+        ("login", line.login.clone()),
+        ("from", Some(line.from.clone())),
+        ("author", line.author.clone()),
+        ("wrapping", Some(line.wrapping.to_owned())),
+        ("standing", Some(line.standing.to_owned())),
+        ("standing_reason", named(line.standing_reason)),
+        ("octets", Some(line.octets.to_string())),
+        ("unread", named(line.unread)),
+        ("types", Some(line.types.clone())),
+        ("auto_submitted", named(line.auto_submitted)),
+        ("headers", line.headers.clone()),
+        ("keys", line.keys.clone()),
+        ("opens", named(line.opens)),
+        ("passphrase", named(line.passphrase)),
+        ("signing", line.signing.clone()),
+        ("domain_signing", line.domain_signing.clone()),
+        ("others", line.others.clone()),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
 fn encrypts(group: &Group) -> bool {
     group.encrypts()
 }
@@ -188,6 +265,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         }
         let identities = [(Login::new("alice").unwrap(), own)].into();
         Policy {
+            mode: Mode::Enforce,
             local,
             identities,
             trusted,
@@ -210,9 +288,11 @@ fn rules() -> impl Strategy<Value = Rule> {
     let edits =
         subsequence(vec![Action::TagSubject("[x]".to_owned()), Action::RemoveHeader("X-Seal".to_owned())], 0..2);
     let unauthenticated = select(Unauthenticated::ALL.to_vec());
-    let parts =
-        (vec(conditions(), 0..3), prop_oneof![4 => often, 1 => ends], protocols(), edits, resorts(), unauthenticated);
-    parts.prop_map(|(conditions, orders, protocols, edits, obstacles, unauthenticated)| Rule {
+    let modes = select(vec![Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::LogOnly]);
+    let orders = prop_oneof![4 => often, 1 => ends];
+    let parts = (vec(conditions(), 0..3), orders, protocols(), edits, resorts(), unauthenticated, modes);
+    parts.prop_map(|(conditions, orders, protocols, edits, obstacles, unauthenticated, mode)| Rule {
+        mode,
         conditions,
         orders: orders.into_iter().collect(),
         protocols,

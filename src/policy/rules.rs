@@ -17,6 +17,8 @@ use crate::{
 pub struct Rule {
     /// Unique in a policy.
     pub name: String,
+    /// Whether it decides, or says only what it would do.
+    pub mode: Mode,
     /// All must hold; none: it always decides.
     pub conditions: Vec<Condition>,
     /// What is done.
@@ -36,6 +38,29 @@ pub struct Rule {
     pub unauthenticated: Unauthenticated,
     /// What is done when the orders cannot be followed; what is not here comes from [`Policy::obstacles`](super::Policy::obstacles).
     pub obstacles: BTreeMap<Obstacle, Resort>,
+}
+
+/// Whether what is decided is also done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Mode {
+    /// It is.
+    #[default]
+    Enforce,
+    /// It is said, and mail is handled as if there were no such rule, or no policy.
+    LogOnly,
+}
+
+impl Mode {
+    /// Both.
+    pub const ALL: [Mode; 2] = [Mode::Enforce, Mode::LogOnly];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::LogOnly => "log-only",
+        }
+    }
 }
 
 /// Where the keys of recipients may come from, and how well they must be tied to the address.
@@ -244,6 +269,11 @@ impl Action {
 }
 
 impl Rule {
+    /// Whether it decides.
+    pub fn is_enforced(&self) -> bool {
+        self.mode == Mode::Enforce
+    }
+
     /// Whether it asks a header field, which the writer of the message chooses. Such a rule may only tighten.
     pub fn asks_header(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Header(..)))
@@ -252,6 +282,12 @@ impl Rule {
     /// Whether it orders `order`.
     pub fn says(&self, order: Order) -> bool {
         self.orders.contains(&order)
+    }
+
+    /// Whether keys may be looked for on the network for it. A rule that is log-only asks nobody: others learn from a look-up to whom mail goes, and it
+    /// takes time.
+    pub(super) fn asks_network(&self) -> bool {
+        self.is_enforced() && self.search.reach == Reach::Network && self.says(Order::Encrypt)
     }
 
     /// Whether it says that a page takes the place of a missing key.
@@ -332,6 +368,27 @@ impl Order {
 }
 
 impl Obstacle {
+    /// All, by name.
+    pub const ALL: [Obstacle; 17] = [
+        Obstacle::AlreadyEncrypted,
+        Obstacle::AlreadySigned,
+        Obstacle::ExpiredKey,
+        Obstacle::ForwardingLoop,
+        Obstacle::KeysUnavailable,
+        Obstacle::Malformed,
+        Obstacle::MembersUnavailable,
+        Obstacle::MissingKey,
+        Obstacle::NoPassphrase,
+        Obstacle::NoRule,
+        Obstacle::NoSigningKey,
+        Obstacle::NotPermitted,
+        Obstacle::NotPosted,
+        Obstacle::Oversized,
+        Obstacle::Routed,
+        Obstacle::UnknownReturnPath,
+        Obstacle::Unsaid,
+    ];
+
     /// Those that a policy says something about.
     pub const CONFIGURABLE: [Obstacle; 8] = [
         Obstacle::AlreadyEncrypted,

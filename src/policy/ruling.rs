@@ -16,12 +16,23 @@ pub(super) struct Walk {
     pub(super) passed: Vec<(usize, Why)>,
     /// What was decided.
     pub(super) ruling: Ruling,
+    /// What would have been decided if the rules that are log-only decided too, if that is something else.
+    pub(super) trial: Option<Ruling>,
+}
+
+/// Which rules decide.
+#[derive(Clone, Copy, PartialEq)]
+enum Among {
+    All,
+    Enforced,
 }
 
 /// Why a rule did not decide.
 pub(super) enum Why {
     /// This condition does not hold, by its place.
     Condition(usize),
+    /// It is log-only.
+    LogOnly,
     /// It asks a header field, and would protect less than what is decided without it.
     Looser,
     /// It could not be followed, and lets the next ones decide; the reason in words.
@@ -78,34 +89,47 @@ impl Walker<'_> {
     /// First without the rules that ask the header, to know what they must not fall short of.
     fn walk(&self) -> Walk {
         if let Some(ruling) = self.routed() {
-            return Walk { passed: Vec::new(), ruling };
+            return Walk { passed: Vec::new(), ruling, trial: None };
         }
-        let floor = self.through(|rule, _| !rule.asks_header());
-        self.through(|rule, ruling| !rule.asks_header() || ruling.is_at_least(&floor.ruling))
+        let walk = self.among(Among::Enforced);
+        let is_tried = self.policy.rules.iter().any(|rule| !rule.is_enforced());
+        let trial = is_tried.then(|| self.among(Among::All).ruling).filter(|trial| *trial != walk.ruling);
+        Walk { trial, ..walk }
+    }
+
+    fn among(&self, which: Among) -> Walk {
+        let floor = self.through(which, |rule, _| !rule.asks_header());
+        self.through(which, |rule, ruling| !rule.asks_header() || ruling.is_at_least(&floor.ruling))
     }
 
     /// The first rule that decides and whose ruling is `admitted`.
-    fn through(&self, admitted: impl Fn(&Rule, &Ruling) -> bool) -> Walk {
+    fn through(&self, which: Among, admitted: impl Fn(&Rule, &Ruling) -> bool) -> Walk {
         let mut passed = Vec::new();
+        let decided = |passed, ruling| Walk { passed, ruling, trial: None };
         for (place, rule) in self.policy.rules.iter().enumerate() {
             let seen = rule.search.of(&self.recipient.keys);
             let seen = seen.map(|keys| RecipientFacts { keys, ..self.recipient.clone() });
             let walker = Walker { recipient: seen.as_ref().unwrap_or(self.recipient), ..*self };
             match walker.condition(place, rule) {
-                Held::Yes => {}
                 Held::No(condition) => {
                     passed.push((place, Why::Condition(condition)));
                     continue;
                 }
-                Held::Unknown(why) => return Walk { passed, ruling: walker.unavailable(place, why) },
+                // Nothing that is wrong with its keys delays a mail.
+                Held::Yes | Held::Unknown(_) if which == Among::Enforced && !rule.is_enforced() => {
+                    passed.push((place, Why::LogOnly));
+                    continue;
+                }
+                Held::Yes => {}
+                Held::Unknown(why) => return decided(passed, walker.unavailable(place, why)),
             }
             match walker.apply(place, rule) {
                 Err((obstacle, why)) => passed.push((place, Why::Next(obstacle, why))),
-                Ok(ruling) if admitted(rule, &ruling) => return Walk { passed, ruling },
+                Ok(ruling) if admitted(rule, &ruling) => return decided(passed, ruling),
                 Ok(_) => passed.push((place, Why::Looser)),
             }
         }
-        Walk { passed, ruling: self.unmatched() }
+        decided(passed, self.unmatched())
     }
 
     /// Whether the conditions of `rule` hold.
@@ -195,7 +219,7 @@ impl Walker<'_> {
     }
 
     fn is_tractable(&self) -> Result<(), (Obstacle, String)> {
-        let (size, limit) = (self.facts.message.octets().len(), self.policy.max_size);
+        let (size, limit) = (self.facts.message.size(), self.policy.max_size);
         if size > limit {
             return Err((
                 Obstacle::Oversized,
@@ -203,7 +227,7 @@ impl Walker<'_> {
             ));
         }
         if let Some(why) = self.facts.message.unread() {
-            return Err((Obstacle::Oversized, why.to_string()));
+            return Err((Obstacle::Oversized, why));
         }
         match self.facts.wrapping {
             Wrapping::Malformed(why) => Err((Obstacle::Malformed, why.clone())),

@@ -10,7 +10,7 @@ use std::{
 use super::day::{Counted, Day, ListenerFigures, Overview};
 use crate::{
     base::Kind,
-    policy::{Action, Group},
+    policy::{Action, Group, Trial},
     verdict::Standing,
 };
 
@@ -39,6 +39,8 @@ struct Figures {
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// By listener.
     not_opened: BTreeMap<&'static str, u64>,
+    /// By listener, rule and disposition: recipients of rules that are log-only.
+    trials: BTreeMap<(&'static str, String, &'static str), u64>,
     reloads: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
@@ -182,6 +184,10 @@ pub enum Limit {
     Loop,
     /// Memory for messages.
     Memory,
+    /// Messages of one sender in a while.
+    MessagesOfSender,
+    /// Recipients of one sender in a while.
+    RecipientsOfSender,
 }
 
 impl Limit {
@@ -197,6 +203,8 @@ impl Limit {
             Limit::LoginsOfName => "logins-of-name",
             Limit::Loop => "loop",
             Limit::Memory => "memory",
+            Limit::MessagesOfSender => "messages-of-sender",
+            Limit::RecipientsOfSender => "recipients-of-sender",
         }
     }
 }
@@ -269,6 +277,17 @@ impl Metrics {
         for group in groups {
             let key = (listener, group.direction.name(), group.disposition.name());
             *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
+        }
+    }
+
+    /// Counts recipients for whom a rule, or the service, only says what it would do.
+    pub fn tried(&self, listener: &'static str, trials: &[Trial]) {
+        let mut figures = self.figures();
+        for Trial { group, .. } in trials {
+            // The name of a forward or a list is an address, which not every user of the machine may read.
+            let rule = if group.origin.is_as_addressed() { group.rule.as_str() } else { SENT_ON };
+            let key = (listener, rule.to_owned(), group.disposition.name());
+            *figures.trials.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
 
@@ -399,6 +418,11 @@ impl Metrics {
         );
         page.head("postseal_not_opened_total", "counter", "recipients for whom a message could not be opened");
         page.lines(figures.not_opened.iter().map(|(listener, count)| (format!("listener=\"{listener}\""), *count)));
+        page.head("postseal_log_only_total", "counter", "recipients by what rules that are log-only would have done");
+        page.lines(figures.trials.iter().map(|((listener, rule, disposition), count)| {
+            let rule = rule.replace('\\', "\\\\").replace('"', "\\\"");
+            (format!("listener=\"{listener}\",rule=\"{rule}\",disposition=\"{disposition}\""), *count)
+        }));
         page.head("postseal_logins_total", "counter", "logins by result");
         page.lines(
             figures
@@ -511,6 +535,9 @@ impl Page {
         let _ = writeln!(self.text, "{line}");
     }
 }
+
+/// What the metrics call the rules of forwards and lists.
+const SENT_ON: &str = "sent on";
 
 /// Upper bounds in milliseconds, from an Ed25519 signature to the key derivation of a passphrase.
 const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];

@@ -54,12 +54,19 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 }
 
 /// As [`handler`], with a marker that was made before.
+///
+/// Where the policy is log-only, nothing is stored, and nothing is asked of the network.
 pub(super) fn with_marker(
     config: &Config,
     environment: Environment,
     marker: Secret,
     audit: Option<Audit>,
 ) -> ConfiguredHandler {
+    let environment = if config.is_log_only() {
+        Environment { home: None, discovery: None, statuses: None, ..environment }
+    } else {
+        environment
+    };
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
     let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker) };

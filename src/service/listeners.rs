@@ -29,7 +29,7 @@ use crate::{
     engine::{Handler, HandlerConfig},
     report::Metrics,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor,
+        Endpoint, Listener, Measured, MemoryLimit, Monitor, RateLimits, SentMail,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{
@@ -50,8 +50,9 @@ pub(super) struct Builder {
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
-    /// These outlive reloads, so that a reload does not forget who guessed, who logged in, and what was put off.
+    /// These outlive reloads, so that a reload does not forget who guessed, who logged in, who sent how much, and what was put off.
     login_limits: Arc<LoginLimits>,
+    sent_mail: Arc<SentMail>,
     deferrals: Arc<Deferrals>,
     /// Memory for messages. It outlives a reload that does not change its limits, because messages hold it.
     memory: Option<MemoryLimit>,
@@ -70,6 +71,7 @@ impl Builder {
             metrics,
             hashing,
             login_limits,
+            sent_mail: Arc::default(),
             deferrals: Arc::default(),
             memory: None,
             marker: None,
@@ -118,6 +120,8 @@ impl Builder {
             background.push(renewing(Arc::clone(statuses), Arc::clone(&clock), fetched));
         }
         let acme = match (&config.acme, &environment.home) {
+            // It stores keys, and takes part in the mail.
+            _ if config.is_log_only() => None,
             (Some(acme), Some(home)) => {
                 let parts = handler::handler_config(&config, &environment, marker.clone());
                 Some((enrolling::agent(acme, &parts)?, Arc::clone(home)))
@@ -143,10 +147,21 @@ impl Builder {
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
-        let deferrals = &self.deferrals;
+        let (deferrals, sent_mail) = (&self.deferrals, &self.sent_mail);
         let ids = Arc::clone(&random);
-        let parts =
-            Parts { config: &config, metrics, hashing, login_limits, deferrals, memory, handler, work, clock, random };
+        let parts = Parts {
+            config: &config,
+            metrics,
+            hashing,
+            login_limits,
+            sent_mail,
+            deferrals,
+            memory,
+            handler,
+            work,
+            clock,
+            random,
+        };
         let mut by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>> = BTreeMap::new();
         let listeners = config
             .listeners
@@ -190,6 +205,7 @@ struct Parts<'a> {
     metrics: &'a Arc<Metrics>,
     hashing: &'a CheckPermits,
     login_limits: &'a Arc<LoginLimits>,
+    sent_mail: &'a Arc<SentMail>,
     deferrals: &'a Arc<Deferrals>,
     memory: MemoryLimit,
     handler: Arc<dyn Handler>,
@@ -213,12 +229,18 @@ impl Parts<'_> {
         Arc::new(Measured::new(Arc::clone(&self.handler), Arc::clone(self.metrics), name))
     }
 
+    fn rate_limits(&self, listener: &'static str) -> RateLimits {
+        let config = self.config;
+        RateLimits::new(&config.rate_limits, config.policy.mode, self.sent_mail, self.metrics, listener)
+    }
+
     fn milter(&self, listener: &config::Listener) -> Result<Arc<dyn Listener>> {
         let config = self.config;
         let settings = milter::Settings {
             trusted: config.trusted.clone(),
             limits: config.bounds.message.clone(),
             recipients: config.bounds.recipients,
+            rate_limits: self.rate_limits("milter"),
             memory: self.memory.clone(),
             copying: match listener.copies {
                 Copies::Submit => Copying::Submit(program_or_relay(config, &self.random)?.into()),
@@ -258,6 +280,7 @@ impl Parts<'_> {
                 Auth::Sender => Login::Sender,
             },
             login_limits: Arc::clone(self.login_limits),
+            rate_limits: self.rate_limits(kind),
             metrics: Arc::clone(self.metrics),
             trusted: config.trusted.clone(),
             peers: config.peers.clone(),

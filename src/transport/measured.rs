@@ -7,7 +7,7 @@ use crate::{
     base::Result,
     engine::{Handler, Outcome, Posting, Unopened, UsedKeys},
     mail::{Mail, Message},
-    policy::Action,
+    policy::{Action, Trial},
     report::{Metrics, encryption_keys, signing_keys},
 };
 
@@ -34,6 +34,7 @@ impl Handler for Measured {
                 let standing = outcome.verdict.standing();
                 self.metrics.handled(self.listener, standing, octets, start.elapsed(), &outcome.decision.groups);
                 self.metrics.not_opened(self.listener, outcome.unopened.len());
+                self.metrics.tried(self.listener, &outcome.decision.trials);
                 self.log(outcome, octets);
             }
             Err(error) => self.metrics.failed(self.listener, error.kind()),
@@ -97,6 +98,24 @@ impl Measured {
             }
             for warning in &keys.warnings {
                 tracing::info!(event = "key-doubtful", warning);
+            }
+        }
+        for Trial { group, instead } in &outcome.decision.trials {
+            let actions = joined(&group.actions.iter().map(Action::name).collect::<Vec<_>>());
+            for to in lists(group.recipients.iter().map(|path| &path.address)) {
+                tracing::info!(
+                    event = "log-only",
+                    to,
+                    origin = (!group.origin.is_as_addressed()).then(|| tracing::field::display(&group.origin)),
+                    direction = group.direction.name(),
+                    rule = group.rule,
+                    obstacle = group.obstacle.map(|obstacle| obstacle.name()),
+                    action = actions,
+                    disposition = group.disposition.name(),
+                    reason = group.disposition.reason(),
+                    cause = group.cause.as_deref(),
+                    instead,
+                );
             }
         }
         for Unopened { recipient, reason } in &outcome.unopened {

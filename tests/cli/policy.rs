@@ -77,13 +77,117 @@ fn domain_keys_come_out_as_the_manual_shows() {
     assert!(!closed.contains("We take it"), "{closed}");
 }
 
+#[test]
+fn the_way_to_a_policy_in_force_is_as_shown() {
+    let lab = office();
+    assert!(typed("operations.md", &lab) >= 7);
+    // By exit code: 0 nothing, 1 something changes or is not known, 66 no decision.
+    let run = |arguments: &str| lab.run(&arguments.split(' ').collect::<Vec<_>>());
+    run("config diff enforce.toml enforce.toml yesterday.log").code(0);
+    run("config diff enforce.toml gentle.toml yesterday.log").code(1);
+    lab.write("cut.log", String::from_utf8(lab.read("yesterday.log")).unwrap().replace(" octets=512", ""));
+    let cut = run("config diff enforce.toml enforce.toml cut.log").code(1).text();
+    assert!(cut.ends_with("\nnot readable: 1 line\n"), "{cut}");
+    let other = String::from_utf8(lab.read("enforce.toml")).unwrap();
+    lab.write("asks.toml", other.replace("recipient =", "header = { X-Seal = \"yes\" }\nrecipient ="));
+    let asks = run("config diff enforce.toml asks.toml yesterday.log").code(1).text();
+    assert!(
+        asks.contains("  to    not known: rule \"partners get encrypted mail\" asks what is not in the log\n"),
+        "{asks}"
+    );
+    lab.write("named.toml", other.replace("\"all others\"", "\"the rest\"").replace("\"incoming\"", "\"in\""));
+    let named = run("config diff enforce.toml named.toml yesterday.log").code(0).text();
+    assert!(named.ends_with("\nthe same by another rule\n  incoming to in: 1 recipient\n"), "{named}");
+    let foreign = run("config diff named.toml named.toml yesterday.log").code(0).text();
+    assert!(foreign.contains("\ndecided by another rule than OLD says: 1 recipient; "), "{foreign}");
+    // What a refusal says, and how a message is sealed.
+    let all = "[[rule]]\nname = \"all others\"";
+    let refusing = |text: &str| {
+        other.replace(all, &format!("[[rule]]\nname = \"no\"\nrecipient = \"example.org\"\naction = \"reject\"\ntext = \"{text}\"\n{all}"))
+        .replace("\"inbound\"\naction = \"decrypt+annotate\"", "\"inbound\"\nrecipient = \"else.example\"\naction = \"decrypt+annotate\"")
+    };
+    lab.write("no.toml", refusing("not here")).write("never.toml", refusing("go away"));
+    let text = run("config diff no.toml never.toml yesterday.log").code(1).text();
+    assert!(text.contains("  from  no: reject: not here\n  to    no: reject: go away\n"), "{text}");
+    lab.write("shy.toml", other.replace("\"sign+encrypt\"", "\"sign+encrypt\"\nprotect-headers = \"shy\""));
+    let shy = run("config diff enforce.toml shy.toml yesterday.log").code(1).text();
+    assert!(
+        shy.contains("  to    partners get encrypted mail: relay, sign-and-encrypt:pgp (with other settings)\n"),
+        "{shy}"
+    );
+    lab.write("empty.log", "level=info event=received mail=a-1\n");
+    run("config diff enforce.toml enforce.toml empty.log").refused(66, "empty.log: no decision in it");
+    run("config diff enforce.toml nowhere.toml yesterday.log").refused(78, "nowhere.toml");
+    run("config diff enforce.toml enforce.toml nowhere.log").refused(66, "nowhere.log");
+
+    // Cases: what is expected of a message in a file, of a log-only rule, and of every recipient.
+    let test = |cases: &str| {
+        lab.write("c.toml", cases);
+        run("config test -c next.toml c.toml")
+    };
+    let case =
+        |more: &str| format!("[[case]]\nname = \"one\"\nfrom = \"alice@example.org\"\nclient = \"trusted\"\n{more}\n");
+    lab.write("letter.eml", "From: alice@example.org\nTo: clerk@bank.example\nSubject: x\n\nhello\n");
+    for passing in [
+        "to = \"clerk@bank.example\"\nfile = \"letter.eml\"\nexpect = { actions = [\"clear\", \"sign:pgp\"], log-only = \"the bank\" }",
+        "to = \"clerk@bank.example\"\nsigning = \"pgp\"\nexpect = { outcome = \"relay\", log-only = \"the bank\" }",
+        "to = \"x@else.example\"\nauthor = \"<>\"\nsigning = \"pgp\"\nexpect = { obstacle = \"malformed\" }",
+        "to = \"x@else.example\"\nsigning = \"pgp:expired\"\nexpect = { obstacle = \"no-signing-key\", outcome = \"tempfail\" }",
+    ] {
+        assert_eq!(test(&case(passing)).code(0).text(), "passed  one\n1 cases, 0 failed\n", "{passing}");
+    }
+    let failing = test(&case(
+        "to = [\"clerk@bank.example\", \"x@else.example\"]\nsigning = \"pgp\"\nexpect = { log-only = \"the bank\" }",
+    ));
+    let failing = failing.code(1).text();
+    assert!(failing.contains("        x@else.example: log-only is \"none\" and not \"the bank\"\n"), "{failing}");
+    let json = lab.run(&["config", "test", "--json", "-c", "enforce.toml", "cases.toml"]).code(1).text();
+    assert_eq!(json.lines().count(), 4, "{json}");
+    assert!(json.lines().last().is_some_and(|line| line.contains("\"passed\":false")), "{json}");
+    for (bad, why) in [
+        ("to = \"x@else.example\"", "c.toml:1: \"expect\" is missing"),
+        ("expect = { outcome = \"relay\" }", "c.toml:1: \"to\" is missing"),
+        ("to = \"x@else.example\"\nexpect = { outcome = \"relais\" }", "c.toml:6: unknown outcome \"relais\""),
+        ("to = \"x@else.example\"\nexpct = 1\nexpect = { rule = \"x\" }", "c.toml:6: unknown key \"expct\""),
+        ("to = \"x@else.example\"\nkeys = \"pgp:old\"\nexpect = { rule = \"x\" }", "c.toml:6: key \"old\""),
+        (
+            "to = \"x@else.example\"\nfile = \"f\"\nsize = 1\nexpect = { rule = \"x\" }",
+            "c.toml:7: size: the file says it",
+        ),
+    ] {
+        test(&case(bad)).refused(78, why);
+    }
+    test("").refused(78, "c.toml:1: no [[case]]");
+    run("config test -c next.toml nowhere.toml").refused(66, "nowhere.toml");
+
+    // What a log-only service does not do is a warning.
+    let listed = "expand-aliases = true\n[aliases]\nsales = [\"alice@example.org\"]\n[[rule]]\nname = \"all\"\naction = \"clear\"\n[[rule]]\nname = \"last\"\naction = \"clear\"\n";
+    let top = "home = \"home\"\nhostname = \"h.example\"\n";
+    lab.write("c.toml", format!("mode = \"log-only\"\n{top}{listed}"));
+    let said = run("config check c.toml").code(0).text();
+    assert!(said.contains("c.toml:5: warning: aliases: not followed while mode is log-only"), "{said}");
+    assert!(said.contains("rule \"last\" is never reached"), "{said}");
+    lab.write("c.toml", format!("{top}{}", listed.replacen("action", "mode = \"log-only\"\naction", 1)));
+    assert_eq!(run("config check c.toml").code(0).text(), "c.toml: 2 rules, 0 errors, 0 warnings\n");
+    for (limit, why) in [
+        ("messages = 0", "messages: no message would be accepted"),
+        ("seconds = 60", "rate-limit: messages, recipients, or both"),
+        ("messages = 1\nseconds = 0", "seconds: no time at all"),
+        ("messages = 1\nper = \"user\"", "unknown per \"user\""),
+    ] {
+        lab.write("c.toml", format!("{top}[[rate-limit]]\nname = \"one\"\n{limit}\n"));
+        let said = run("config check c.toml").code(78).text();
+        assert!(said.contains(why), "{said}");
+    }
+}
+
 /// The number of commands on the page, after each has printed what the page shows.
 fn typed(page: &str, lab: &Lab) -> usize {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual").join(page)).unwrap();
     let mut commands = 0;
     for block in blocks(&text) {
         match block.kind.split_once(' ') {
-            Some(("toml" | "eml", name)) => {
+            Some(("toml" | "eml" | "log" | "cases", name)) => {
                 lab.write(name, block.text);
             }
             _ if block.kind == "console" => {

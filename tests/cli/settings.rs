@@ -162,6 +162,10 @@ address = "dev@example.org"
 owner = "carol@example.org"
 members = ["carol@example.org"]
 @list
+[[rate-limit]]
+name = "one"
+messages = 100
+@rate-limit
 [[rule]]
 name = "one"
 direction = "outbound"

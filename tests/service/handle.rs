@@ -2,6 +2,7 @@
 
 mod failing;
 mod forwards;
+mod log_only;
 mod lookups;
 mod mailboxes;
 mod sealing;

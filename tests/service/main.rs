@@ -11,6 +11,7 @@ mod handle;
 mod library;
 mod lists;
 mod lmtp;
+mod log_only;
 mod logging;
 mod mail_servers;
 mod metrics;

@@ -105,6 +105,35 @@ fn incoming_mail_is_judged_and_forged_results_go() {
 }
 
 #[test]
+fn a_log_only_policy_lets_every_mail_through_as_it_came() {
+    if !present(PROGRAMS) {
+        return;
+    }
+    let (sink, server) = (Sink::start(), Server::start(Copies::LogOnly));
+    let postfix = server.postfix(&sink, &[]);
+    let forged = "Authentication-Results: mx.example.org; smime=pass\r\n";
+    let all = ["bob@example.net", "dora@example.net", "held@example.net", "void@example.net", "later@example.net"];
+    for to in all {
+        let message = [forged.as_bytes(), &letter("alice@example.org", to, "hello\r\n")].concat();
+        send(postfix.port(), "alice@example.org", &[to], &message);
+    }
+    for one in sink.wait_for(all.len()) {
+        let text = one.text();
+        assert!(text.contains(forged) && text.ends_with("\r\n\r\nhello\r\n"), "{text}");
+    }
+    let mut stream = TcpStream::connect(("127.0.0.1", server.monitor())).expect("the monitor listens");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("a page");
+    for (rule, disposition, count) in
+        [("rest", "relay", 1), ("rest", "reject", 1), ("held", "quarantine", 1), ("void", "discard", 1)]
+    {
+        let labels = format!("{{listener=\"milter\",rule=\"{rule}\",disposition=\"{disposition}\"}}");
+        assert!(page.contains(&format!("postseal_log_only_total{labels} {count}\n")), "{page}");
+    }
+}
+
+#[test]
 fn what_may_not_go_is_refused_and_named() {
     if !present(PROGRAMS) {
         return;

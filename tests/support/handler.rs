@@ -76,6 +76,7 @@ pub(crate) fn policy() -> Policy {
         aliases: Default::default(),
         forwards: Default::default(),
         lists: Default::default(),
+        mode: Default::default(),
     }
 }
 

@@ -1,7 +1,9 @@
-//! `config init`, `config check`, `config explain` and `config user`.
+//! `config init`, `config check`, `config diff`, `config explain`, `config test` and `config user`.
 
+mod diff;
 mod init;
 mod place;
+mod test;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +16,6 @@ use postseal::{
     config::{self, Grade, Loaded, Problem},
     engine::Engine,
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
-    policy::Policy,
 };
 
 pub(crate) use place::{given, path};
@@ -30,6 +31,10 @@ pub(crate) enum Config {
     Check(Later<Check>),
     /// Explain what would happen to a message: the rule that decides, why earlier rules do not, the keys used
     Explain(Later<Explain>),
+    /// Compare two configurations: which mails of a log would be decided otherwise. Exit status 1: some would
+    Diff(Later<diff::Diff>),
+    /// Decide the cases of a file, and say which are not decided as the file says. Exit status 1: some are not
+    Test(Later<test::Test>),
     /// Write a line for a users file; the password is the first line of --passphrase-file, or typed
     User(Later<User>),
 }
@@ -85,6 +90,8 @@ pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
         Config::Init(Later(init)) => init::run(init, session),
         Config::Check(Later(check)) => self::check(check, session),
         Config::Explain(Later(explain)) => self::explain(explain, session),
+        Config::Diff(Later(diff)) => diff::run(diff),
+        Config::Test(Later(test)) => test::run(test, session),
         Config::User(Later(User { name })) => {
             let passphrase = passphrase::new("config user", "the user", "", session)?;
             show::data(&(config::user_line(name, &passphrase, &SystemRandom)? + "\n"))?;
@@ -139,7 +146,7 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
         (Some(name), ..) => Submitter::Authenticated(login(name)?),
         (None, true, _) => Submitter::Trusted,
         (None, false, true) => Submitter::Unknown,
-        (None, false, false) => likely(&config.policy, sender.as_ref()),
+        (None, false, false) => config::likely_submitter(&config.policy, sender.as_ref()),
     };
     let sender = ReversePath { address: sender, parameters: Vec::new() };
     let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
@@ -165,12 +172,4 @@ fn written(from: Option<&Address>, to: &[ForwardPath], session: &Session) -> Res
     let to: Vec<String> = to.iter().map(|path| path.address.to_string()).collect();
     let text = format!("From: {from}\r\nTo: {}\r\nSubject: \r\n\r\n\r\n", to.join(",\r\n "));
     Message::parse(text.into_bytes(), &mut session.budget())
-}
-
-/// The submitter of mail from `sender`: a login that may sign as that address, or an unknown client.
-fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
-    let Some(sender) = sender else { return Submitter::Unknown };
-    let users = policy.identities.keys().cloned().map(Submitter::Authenticated);
-    let own = Login::new(&sender.to_string()).map(Submitter::Authenticated).into_iter().chain([Submitter::Trusted]);
-    users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
 }

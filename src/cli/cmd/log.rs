@@ -15,7 +15,8 @@ use clap::{Args, ValueHint};
 use postseal::base::{Error, Kind, Result};
 use tempfile::SpooledTempFile;
 
-use self::{history::History, line::Line};
+use self::history::History;
+pub(crate) use self::line::Line;
 use crate::cli::show;
 
 /// Find mails in the log of the service, and show who sent each, what was decided, which keys were used, and what the next server said. Exit
@@ -51,6 +52,21 @@ pub(crate) fn run(what: &Log) -> Result<ExitCode> {
     let shown = histories.iter().map(|history| if what.json { history.json() } else { history.text() });
     show::data(&shown.collect::<String>())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Calls `with` for each event of this name in a log; the log's name.
+pub(crate) fn each_event(event: &str, name: Option<&Path>, mut with: impl FnMut(Line)) -> Result<String> {
+    let (mut log, place) = opened(name)?;
+    let forms = [format!("event={event} "), format!("\"event\":\"{event}\""), format!("\\\"event\\\":\\\"{event}\\\"")];
+    // Parsing all lines takes longer.
+    let names = |text: &str| forms.iter().any(|form| text.contains(form));
+    let of_event = |line: Line| {
+        if line.event() == event {
+            with(line)
+        }
+    };
+    each_line(&mut log, names, of_event).map_err(|error| Error::io(&place, &error))?;
+    Ok(place)
 }
 
 /// What can be read twice.

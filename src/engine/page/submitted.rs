@@ -49,6 +49,12 @@ impl Submitted {
     }
 }
 
+/// The message without the field with a passphrase, as far as it can be removed.
+pub(in crate::engine) fn without_passphrase(message: &Message, mut budget: Budget) -> Message {
+    let octets = Edits::default().apply(message, is_passphrase);
+    octets.and_then(|octets| Message::received(octets, &mut budget).ok()).unwrap_or_else(|| message.clone())
+}
+
 /// Whether a mail reader may find the passphrase in this field.
 pub(super) fn is_passphrase(field: &Field<'_>) -> bool {
     field.readings().any(|(name, _)| name.eq_ignore_ascii_case(PASSPHRASE_FIELD))

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{Error, Limits, Network, Result},
     mail::{Address, ForwardPath, Login, ReversePath, Submitter},
-    transport::{rejection::insufficient_storage, smtp::Reply, trace::Arrival},
+    transport::{RateLimits, rejection::insufficient_storage, smtp::Reply, trace::Arrival},
 };
 
 /// One connection with an MTA.
@@ -20,6 +20,7 @@ pub(super) struct Conversation {
     trusted: Vec<Network>,
     limits: Limits,
     recipients: usize,
+    rates: RateLimits,
     options: Options,
     /// The MTA's own name (macro `j`), which completes addresses that have no domain.
     host: Option<String>,
@@ -57,6 +58,7 @@ impl Conversation {
             trusted: settings.trusted.clone(),
             limits: settings.limits.clone(),
             recipients: settings.recipients,
+            rates: settings.rate_limits.clone(),
             options: Options { version: 0, actions: 0, protocol: 0 },
             host: None,
             is_client_trusted: false,
@@ -193,6 +195,9 @@ impl Conversation {
             Ok(address) => ReversePath { address, parameters: passed_on(&path.parameters) },
             Err(refusal) => return Response::Refuse(refusal),
         };
+        if let Err(refusal) = self.rates.message(&submitter, sender.address.as_ref()) {
+            return Response::Refuse(refusal);
+        }
         let (client, hello, tls) = (self.client, self.hello.clone(), self.has_tls);
         let arrival = Arrival { client, hello, tls, ..Arrival::of_submitter(&submitter) };
         let queue_id = self.queue_id.clone();
@@ -202,10 +207,14 @@ impl Conversation {
 
     fn recipient(&mut self, path: &Path<'_>) -> Result<Response> {
         let mailbox = self.mailbox(path.path);
-        let most = self.recipients;
+        let (most, rates) = (self.recipients, self.rates.clone());
         let transaction = self.transaction()?;
         Ok(match mailbox {
             Ok(Some(address)) if transaction.recipients.len() < most => {
+                let sender = transaction.sender.address.as_ref();
+                if let Err(refusal) = rates.recipient(&transaction.submitter, sender) {
+                    return Ok(Response::Refuse(refusal));
+                }
                 let whom = ForwardPath { address, parameters: passed_on(&path.parameters) };
                 transaction.recipients.push((path.path.to_vec(), whom));
                 Response::Continue
@@ -330,8 +339,9 @@ mod tests {
     use super::*;
     use crate::{
         base::Kind,
+        policy::Mode,
         transport::{
-            MemoryLimit,
+            Allowance, MemoryLimit, RateLimit, SenderKind, TrustedClients,
             milter::{Copying, IDLE, PROGRESS},
         },
     };
@@ -344,6 +354,7 @@ mod tests {
             trusted,
             limits,
             recipients: 3,
+            rate_limits: Default::default(),
             memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail(std::sync::Arc::default()),
             bounces: None,
@@ -359,6 +370,34 @@ mod tests {
             last = conversation.receive(Command::parse(packet).unwrap()).unwrap();
         }
         last
+    }
+
+    #[test]
+    fn a_sender_that_sends_too_much_is_refused_at_mail_and_at_rcpt() {
+        let allowed = |most| Some(Allowance { most, period: std::time::Duration::from_secs(3_600) });
+        let limit = RateLimit {
+            name: "all".to_owned(),
+            per: SenderKind::Address,
+            from: Vec::new(),
+            messages: allowed(2),
+            recipients: allowed(3),
+            trusted: TrustedClients::Counted,
+            mode: Mode::Enforce,
+        };
+        let mut conversation = conversation(Limits::default());
+        let metrics = std::sync::Arc::default();
+        conversation.rates = RateLimits::new(&[limit], Mode::Enforce, &std::sync::Arc::default(), &metrics, "milter");
+        told(&mut conversation, &[OFFER, SESSION[0], SESSION[1]]);
+        let mut said = |packet: &[u8]| match told(&mut conversation, &[packet]) {
+            Answer::Say(Response::Refuse(reply)) => reply.to_string(),
+            Answer::Say(Response::Continue) => String::new(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([said(b"M<a@x.org>\0"), said(b"R<b@y.org>\0"), said(b"R<c@y.org>\0")], ["", "", ""]);
+        assert_eq!([said(b"M<a@x.org>\0"), said(b"R<b@y.org>\0")], ["", ""]);
+        assert_eq!(said(b"R<c@y.org>\0"), "450 4.7.1 Error: too many recipients from <a@x.org>");
+        assert_eq!(said(b"M<a@x.org>\0"), "450 4.7.1 Error: too much mail from <a@x.org>");
+        assert_eq!(said(b"M<b@x.org>\0"), "");
     }
 
     /// What Postfix 3.7 sends for one message, after the negotiation.

@@ -32,7 +32,7 @@ use self::{
     wire::{Command, Response},
 };
 use super::{
-    Bounces, Connection, Listener, MemoryLimit, NextHop, SessionId,
+    Bounces, Connection, Listener, MemoryLimit, NextHop, RateLimits, SessionId,
     bounce::Refused,
     forwarding::recipients,
     memory::Held,
@@ -56,6 +56,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The most recipients of one message.
     pub recipients: usize,
+    /// How much mail a sender may send in a while.
+    pub rate_limits: RateLimits,
     /// The memory for messages at all listeners together.
     pub memory: MemoryLimit,
     /// What to do when recipients need different copies.
@@ -415,6 +417,7 @@ mod tests {
             trusted: Vec::new(),
             limits: Limits::default(),
             recipients: 3,
+            rate_limits: Default::default(),
             memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail(Arc::default()),
             bounces: None,

@@ -138,7 +138,7 @@ mod tests {
             mails: mails.map(mail).collect(),
             postings: Vec::new(),
             verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
-            decision: Decision { groups: groups.iter().map(group).collect() },
+            decision: Decision { groups: groups.iter().map(group).collect(), trials: Vec::new() },
             aliases: Vec::new(),
             joined: Vec::new(),
             keys: Vec::new(),

@@ -25,7 +25,8 @@ use crate::{
     policy::Pattern,
     report::{Limit, Metrics},
     transport::{
-        Bounces, Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
+        Bounces, 
+        Connection, Listener, MemoryLimit, Quarantine, RateLimits, SessionId, Stream, relay::Relay, tls::Identity,
     },
 };
 
@@ -88,6 +89,8 @@ pub struct Settings {
     pub login: Login,
     /// Limits on login attempts, for all listeners together.
     pub login_limits: Arc<LoginLimits>,
+    /// How much mail a sender may send in a while.
+    pub rate_limits: RateLimits,
     /// Counts logins, and limits that are reached.
     pub metrics: Arc<Metrics>,
     /// Networks whose clients are trusted: their mail counts as our users'.

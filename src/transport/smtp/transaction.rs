@@ -67,6 +67,7 @@ impl Session<'_> {
         if size.is_some_and(|size| size > self.server.settings.limits.message as u64) {
             return Err(too_large());
         }
+        self.server.settings.rate_limits.message(&self.submitter(&path), path.address.as_ref())?;
         self.transaction = Some(Transaction {
             sender: path,
             recipients: Vec::new(),
@@ -85,6 +86,7 @@ impl Session<'_> {
         let settings = &self.server.settings;
         let is_local = settings.local.iter().any(|pattern| pattern.covers(Some(&path.address)));
         let may_send = is_local || !self.is_untrusted();
+        let submitter = self.transaction.as_ref().map(|transaction| self.submitter(&transaction.sender));
         let transaction = self.transaction.as_mut().ok_or_else(need_mail)?;
         if transaction.has_chunks {
             return Err(Reply::new(503, "5.5.1", "Error: RCPT after BDAT"));
@@ -101,6 +103,8 @@ impl Session<'_> {
             // Not an error: the client sends to the others in another message (RFC 5321, section 4.5.3.1.10).
             return Ok(Reply::new(452, "4.5.3", "Error: too many recipients"));
         }
+        let sender = transaction.sender.address.as_ref();
+        settings.rate_limits.recipient(&submitter.unwrap_or_default(), sender)?;
         transaction.named.push(path.address.clone());
         if transaction.known.insert(path.address.clone()) {
             transaction.recipients.push(path);

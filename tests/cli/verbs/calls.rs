@@ -312,6 +312,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--json", "", 0),
         ],
     ),
+    verb("config test", "cases.toml", 0, &[call("--config postseal.toml", "", 0), call("--json", "", 0)]),
     Verb {
         otherwise: &[("--passphrase-file pass", 0), ("--passphrase-fd 3", 0), ("--passphrase-command 'cat pass'", 0)],
         ..verb("backup", "out", 64, &[])
@@ -709,6 +710,7 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     verb("config check", " ", 0, &[]),
+    verb("config diff", "postseal.toml postseal.toml day.log", 0, &[call("--json", "", 0)]),
     verb(
         "config explain",
         "alice@example.org bob@example.org",

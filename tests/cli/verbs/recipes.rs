@@ -62,6 +62,13 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("cert verify --revocation-fetch both --anchors alice.pem alice.pem"),
     ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
+    ("postseal config diff --json OLD NEW LOG", Done::Typed("config diff --json postseal.toml postseal.toml day.log")),
+    ("postseal config diff postseal.toml next.toml", Done::Typed("config diff postseal.toml postseal.toml < day.log")),
+    (
+        "postseal config explain --json FROM TO",
+        Done::Typed("config explain --json -c postseal.toml alice@example.org bob@example.org"),
+    ),
+    ("postseal config test --json FILE", Done::Typed("config test --json -c postseal.toml cases.toml")),
     ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
     (
         "postseal config init postfix|sendmail|submission",

@@ -28,9 +28,19 @@ pub(crate) fn copy(lab: &Lab) -> Lab {
     copy
 }
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     ("users.csv", "carol@example.org,Carol\n"),
     ("log", "level=info event=received from=<alice@example.org> mail=abc-1 session=abc\n"),
+    (
+        "day.log",
+        "level=info event=decided to=<bob@example.net> submitter=trusted from=<alice@example.org> author=<alice@example.org> \
+         wrapping=plain standing=unsigned standing_reason=not-signed octets=412 types=text/plain direction=outbound rule=all \
+         action=clear disposition=relay session=abc listener=milter mail=abc-1\n",
+    ),
+    (
+        "cases.toml",
+        "[[case]]\nname = \"in clear\"\nfrom = \"alice@example.org\"\nto = \"bob@example.net\"\nexpect = { rule = \"all\" }\n",
+    ),
     ("message.eml", "From: alice@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n"),
     ("text", "hello\n"),
     ("pass", "correct horse\n"),

@@ -23,7 +23,7 @@ use postseal::{
     keys::{Keys, Passphrases, ProtocolName},
     mail::{Address, Mail, Message},
     pki::Revocation,
-    policy::{Action, Condition, Direction, Order, Pattern, Policy, Rule},
+    policy::{Action, Condition, Direction, Mode, Order, Pattern, Policy, Rule},
     protocol::{pgp, smime},
     report::{KeyFigures, Metrics, html::KeyEnd},
     store,
@@ -65,6 +65,8 @@ impl Health for Healthy {
 /// What becomes of copies.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Copies {
+    /// There are none: the policy is log-only.
+    LogOnly,
     Submit,
     Tempfail,
 }
@@ -228,7 +230,10 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         legacy: Legacy::Refuse,
         revocation: Revocation::Soft,
         limits: limits.clone(),
-        policy: policy(limits.message),
+        policy: Policy {
+            mode: if copies == Copies::LogOnly { Mode::LogOnly } else { Mode::Enforce },
+            ..policy(limits.message)
+        },
         name: "mx.example.org".to_owned(),
         authserv_ids: vec!["dkim.example.org".to_owned()],
         marker: Secret::from("0123456789abcdef"),
@@ -243,6 +248,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         copying: if copies == Copies::Submit { Copying::Submit(next_hop) } else { Copying::Tempfail(Arc::default()) },
         bounces: None,
         recipients: 100,
+        rate_limits: Default::default(),
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),
         metrics: Arc::clone(metrics),
@@ -300,6 +306,7 @@ fn policy(max_size: usize) -> Policy {
         aliases: Default::default(),
         forwards: Default::default(),
         lists: Default::default(),
+        mode: Default::default(),
     }
 }
 

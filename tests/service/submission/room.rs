@@ -85,6 +85,7 @@ fn serve() -> u16 {
         protection: Protection::None,
         login: Login::None,
         login_limits: Arc::default(),
+        rate_limits: Default::default(),
         metrics: Arc::new(Metrics::default()),
         trusted: vec![Network::parse("127.0.0.0/8").expect("a network")],
         peers: Vec::new(),

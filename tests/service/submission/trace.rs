@@ -164,11 +164,11 @@ fn sendmail_and_filter_write_to_the_system_log() {
     };
     let letter = "Message-ID: <1@example.org>\nSubject: a secret subject\n\nthe plan\n";
     assert!(proxy.sendmail(&["-i", "dave@plain.test"], letter).status.success());
-    let sent = logged(3);
+    let sent = logged(4);
     let refused = proxy.sendmail(&["-i", "eve@refused.test"], letter);
     assert_eq!(refused.status.code(), Some(77));
     assert!(!String::from_utf8_lossy(&refused.stderr).contains("event="));
-    let refusal = logged(3);
+    let refusal = logged(4);
     let mut filter = Command::new(env!("CARGO_BIN_EXE_postseal"));
     filter.arg("filter").arg("--config").arg(proxy.path("postseal.toml")).args([
         "--trusted",
@@ -177,11 +177,11 @@ fn sendmail_and_filter_write_to_the_system_log() {
     ]);
     let filtered = run_with(filter.args(["--", "dave@plain.test"]), letter.as_bytes());
     assert!(filtered.status.success() && filtered.stderr.is_empty());
-    let filtering = logged(3);
+    let filtering = logged(4);
     for (lines, last, listener) in
         [(&sent, "relayed", "sendmail"), (&refusal, "refused", "sendmail"), (&filtering, "relayed", "filter")]
     {
-        for (line, event) in lines.iter().zip(["received", "mail", last]) {
+        for (line, event) in lines.iter().zip(["received", "decided", "mail", last]) {
             assert!(line.starts_with("<22>postseal["), "{line}");
             assert!(line.contains(&format!("]: level=info event={event} ")), "{line}");
             assert!(line.contains(&format!(" listener={listener} mail=")), "{line}");
@@ -259,7 +259,8 @@ fn check(proxy: &Proxy, message_id: &str, case: &Case, is_lmtp: bool) {
     // Nothing of another mail, and no more lines than an operator reads.
     let mail = received["mail"].as_str().expect("an id");
     assert!(lines.iter().all(|line| line["event"] == "connected" || line["mail"] == mail), "{lines:?}");
-    assert_eq!(lines.len(), 2 + case.expected.len(), "{lines:?}");
+    assert_eq!(of("decided").len(), of("mail").len(), "{lines:?}");
+    assert_eq!(lines.len(), 2 + case.expected.len() + of("decided").len(), "{lines:?}");
 }
 
 fn log_verb(proxy: &Proxy, arguments: &[&str]) -> Output {

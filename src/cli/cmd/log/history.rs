@@ -37,7 +37,9 @@ impl History {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {}", printable(&self.id), printable(format!("{time} {listener}").trim()));
-        let branches: Vec<String> = self.lines.iter().map(branch).chain(self.times()).collect();
+        // Its facts are for programs.
+        let shown = self.lines.iter().filter(|line| line.event() != "decided");
+        let branches: Vec<String> = shown.map(branch).chain(self.times()).collect();
         for (at, branch) in branches.iter().enumerate() {
             let sign = if at + 1 == branches.len() { "└─" } else { "├─" };
             let _ = writeln!(text, "{sign} {}", printable(branch));

@@ -4,16 +4,16 @@ use serde_json::Value;
 
 /// The fields of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// When it was written, as the log has it; empty when it does not say.
-    pub(super) time: String,
+    pub(crate) time: String,
     /// In the order of the line.
-    pub(super) fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Line {
     /// Parses a line; `None` for one that is no event.
-    pub(super) fn parse(text: &str) -> Option<Line> {
+    pub(crate) fn parse(text: &str) -> Option<Line> {
         let (before, fields) = match text.find('{') {
             Some(at) if is_label(text.get(..at)?) => {
                 let Ok(Value::Object(object)) = serde_json::from_str(text.get(at..)?) else { return None };
@@ -39,17 +39,17 @@ impl Line {
     }
 
     /// The value of a field.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The name of the event.
-    pub(super) fn event(&self) -> &str {
+    pub(crate) fn event(&self) -> &str {
         self.get("event").unwrap_or_default()
     }
 
     /// Whether it names `wanted`: an id, a Message-ID with or without its brackets, an address, or a login.
-    pub(super) fn is_about(&self, wanted: &str) -> bool {
+    pub(crate) fn is_about(&self, wanted: &str) -> bool {
         let is_wanted = |value: &str| bare(value).eq_ignore_ascii_case(bare(wanted));
         self.fields.iter().any(|(key, value)| match key.as_str() {
             // Ids are compared as they are.
@@ -63,7 +63,7 @@ impl Line {
 }
 
 /// Without angle brackets.
-pub(super) fn bare(value: &str) -> &str {
+pub(crate) fn bare(value: &str) -> &str {
     value.strip_prefix('<').and_then(|value| value.strip_suffix('>')).unwrap_or(value)
 }
 

@@ -562,6 +562,15 @@ const ENTRIES: &[Entry] = &[
         &["config explain"],
     ),
     entry(
+        "config diff",
+        "",
+        &[(
+            "Which mails of a log would be decided otherwise by another configuration:",
+            "postseal config diff postseal.toml postseal.toml day.log",
+        )],
+        &["config test", "config explain", "log"],
+    ),
+    entry(
         "config init",
         "",
         &[(
@@ -578,6 +587,12 @@ const ENTRIES: &[Entry] = &[
             "postseal config explain --config postseal.toml alice@example.org bob@example.org",
         )],
         &["config check"],
+    ),
+    entry(
+        "config test",
+        "",
+        &[("Decide the cases of a file:", "postseal config test --config postseal.toml cases.toml")],
+        &["config diff", "config explain"],
     ),
     entry(
         "config user",
