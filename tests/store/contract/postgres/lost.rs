@@ -77,12 +77,14 @@ fn a_server_that_is_started_again_under_load_loses_nothing() {
     let url = format!("{}&timeout=2", server.database("load"));
     let machine = Machine::new(&[&url]);
     fill(&machine.open());
-    let is_over = AtomicBool::new(false);
-    let (looked, failed, written) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let is_over = &AtomicBool::new(false);
+    let (looked, failed, written) = (&AtomicUsize::new(0), &AtomicUsize::new(0), &AtomicUsize::new(0));
+    // Opened while the server is there.
+    let readers: Vec<Keystore> = (0..3).map(|_| machine.open()).collect();
+    let keys = machine.open();
     let names = std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                let keys = machine.open();
+        for keys in readers {
+            scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     match look(&keys) {
                         Ok(count) => {
@@ -98,8 +100,8 @@ fn a_server_that_is_started_again_under_load_loses_nothing() {
                 }
             });
         }
-        let writer = scope.spawn(|| {
-            let (keys, fingerprint) = (machine.open(), PEOPLE[0].described.record.fingerprint());
+        let writer = scope.spawn(move || {
+            let fingerprint = PEOPLE[0].described.record.fingerprint();
             let mut names = Vec::new();
             for number in 0.. {
                 if is_over.load(Ordering::Relaxed) {
@@ -128,7 +130,7 @@ fn a_server_that_is_started_again_under_load_loses_nothing() {
         is_over.store(true, Ordering::Relaxed);
         writer.join().unwrap()
     });
-    let counts = [&looked, &failed, &written].map(|count| count.load(Ordering::Relaxed));
+    let counts = [looked, failed, written].map(|count| count.load(Ordering::Relaxed));
     assert!(counts.iter().all(|count| *count > 3), "look-ups, failures, changes: {counts:?}");
     println!("look-ups, failures, changes: {counts:?}");
     let keys = machine.open();
