@@ -67,7 +67,7 @@ use crate::{
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Aliases, Members, PageTexts, Policy},
+    policy::{Aliases, Members, PageTexts, Policy, QuantumSafety},
     transport::{Endpoint, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
@@ -504,7 +504,7 @@ enum What {
     /// The members of a list.
     Members(Members),
     /// An address that a rule encrypts to.
-    Reader(Address),
+    Reader(Address, QuantumSafety),
     /// A secret that only its owner can read.
     Secret(SecretFrom),
     /// The template of automatic mail, with the placeholders that it may have.

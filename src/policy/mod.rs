@@ -36,7 +36,7 @@ pub use page::{PageLanguage, PageText, PageTexts};
 pub use pattern::Pattern;
 pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
 pub use rules::{Action, KeySearch, Obstacle, Order, Resort, Rule, Unauthenticated};
-pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
+pub use sealing::{AlsoTo, KeyOwner, QuantumSafety, Sealing, domain_reader, domain_signer};
 
 use crate::{
     keys::{ProtocolName, Reach},

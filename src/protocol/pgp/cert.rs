@@ -21,7 +21,7 @@ use super::{
     binding_signatures,
     lenient::LENIENT,
     revocation::{self, Known},
-    words,
+    suite, words,
 };
 use crate::{
     base::{Error, Result, rfc3339},
@@ -123,7 +123,7 @@ pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn 
     cert.userids().filter_map(mailbox).collect()
 }
 
-/// The keys of `cert` that `usage` allows at `at`, newest first. Otherwise the reason, worded to follow the name of the
+/// The keys of `cert` that `usage` allows at `at`, newest first. To encrypt, those that withstand quantum computers where there are any. Otherwise the reason, worded to follow the name of the
 /// key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
 pub(super) fn usable(
     cert: &Cert,
@@ -168,6 +168,11 @@ pub(super) fn usable(
     // A primary key without flags leaves encryption to the subkeys.
     if usage == Usage::Encrypt && good.len() > 1 && valid.primary_key().key_flags().is_none() {
         good.retain(|key| key.fingerprint() != cert.fingerprint());
+    }
+    // A key that withstands quantum computers is of use only where no other key opens the message.
+    let is_safe = |key: &Key<PublicParts, UnspecifiedRole>| suite::key_algorithm(key).is_quantum_safe();
+    if usage == Usage::Encrypt && good.iter().any(is_safe) {
+        good.retain(is_safe);
     }
     // The sort is stable. Reversed first, so that of two keys created in the same second the subkey comes first.
     good.reverse();

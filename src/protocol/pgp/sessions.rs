@@ -12,7 +12,7 @@ use sequoia_openpgp::{
 use super::{cert, derivation, protected, secret::Handled, suite};
 use crate::{
     base::{Budget, Error, Hint, Limits, Result, Secret},
-    crypto::Cipher,
+    crypto::{Cipher, KeyAlgorithm},
     keys::{Handle, ProtocolName, Purpose, Query, Record, Want},
     protocol::{Context, undecryptable},
 };
@@ -33,6 +33,15 @@ impl Esk {
             Esk::Key(packet) => packet.recipient().map_or("hidden".to_owned(), |handle| handle.to_hex()),
             Esk::Password(_) => "password".to_owned(),
             Esk::Unknown => "unknown".to_owned(),
+        }
+    }
+
+    /// Whether the session key in it stays secret when quantum computers exist.
+    pub(super) fn is_quantum_safe(&self) -> bool {
+        match self {
+            Esk::Key(packet) => KeyAlgorithm::Other(suite::public_name(packet.pk_algo())).is_quantum_safe(),
+            Esk::Password(_) => true,
+            Esk::Unknown => false,
         }
     }
 }
