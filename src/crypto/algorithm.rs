@@ -52,6 +52,11 @@ macro_rules! table {
     };
 }
 
+// Below the macro, which it uses.
+mod post_quantum;
+
+pub use post_quantum::{MlDsa, MlKem, SlhDsa};
+
 pub(super) struct HashFacts {
     pub(super) name: &'static str,
     /// Octets of a digest.

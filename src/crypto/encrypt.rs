@@ -6,9 +6,10 @@ use aws_lc_rs::{
 };
 
 use super::{
-    KeyAlgorithm, Unwrap,
+    KeyAlgorithm, SecretKey as _, SoftwareKey, Unwrap,
     brainpool_key::BrainpoolKey,
     fast_rsa::oaep,
+    generate::generate,
     legacy::encrypt_rsa,
     number::{bits, trimmed},
     software::ecdh_agreeing,
@@ -30,7 +31,7 @@ pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> R
     encrypted.ok_or_else(|| KeyAlgorithm::Rsa(bits(n)).refuses(format_args!("take a key of {length} octets")))
 }
 
-/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH, ECDSA, or X25519. Answers the public half and the secret,
+/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH, ECDSA, X25519 or X448. Answers the public half and the secret,
 /// in the forms of [`SecretKey::agree`](super::SecretKey::agree).
 ///
 /// # Errors
@@ -47,6 +48,10 @@ pub fn agree_ephemeral(algorithm: KeyAlgorithm, peer: &[u8]) -> Result<(Vec<u8>,
             }
         },
         KeyAlgorithm::X25519 => &agreement::X25519,
+        KeyAlgorithm::X448 => {
+            let (own, public) = generate(algorithm)?;
+            return SoftwareKey::x448(&own, &public)?.agree(peer).map(|shared| (public, shared));
+        }
         _ => return Err(unserved(algorithm)),
     };
     let failed = |_| Error::unavailable(format!("{} key: generation failed", algorithm.name()));

@@ -2,21 +2,25 @@
 
 use aws_lc_rs::{
     agreement::{self, PrivateKey},
+    error::Unspecified,
     encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin},
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 
 use super::{
-    KeyAlgorithm,
+    KeyAlgorithm, PostQuantumSecret,
     brainpool_key::BrainpoolKey,
     number::padded,
-    software::{ecdh_agreeing, x448_public},
+    post_quantum::PostQuantumKey,
+    slh_dsa::SlhDsaKey,
+    software::{ecdh_agreeing, ed448_key, x448_public},
     unfit::{unfit, unserved},
 };
 use crate::base::{Error, Result, Secret};
 
-/// A new key on a Weierstrass curve, Curve25519 or its Edwards form: the private half, a big-endian scalar of the curve's length or the octets of RFC
-/// 7748 or RFC 8032, and the public half as [`public_of`] answers it.
+/// A new key on a Weierstrass curve, on those of RFC 7748 and RFC 8032, or one that resists quantum computers: the private half, a big-endian scalar
+/// of the curve's length, the octets of RFC 7748 or RFC 8032, the seed of ML-DSA (32 octets) or ML-KEM (64), or the octets of FIPS 205, and the public
+/// half as [`public_of`] answers it.
 ///
 /// RSA keys are made by [`RsaComponents::generate`](super::RsaComponents::generate).
 ///
@@ -43,17 +47,30 @@ pub fn generate(algorithm: KeyAlgorithm) -> Result<(Secret, Vec<u8>)> {
             let scalar: Curve25519SeedBin<'_> = key.as_be_bytes().map_err(failed)?;
             Secret::new(scalar.as_ref().to_vec())
         }
+        KeyAlgorithm::X448 => octets(56).map_err(failed)?,
+        KeyAlgorithm::Ed448 => octets(57).map_err(failed)?,
+        KeyAlgorithm::MlDsa(_) => octets(32).map_err(failed)?,
+        KeyAlgorithm::MlKem(_) => octets(64).map_err(failed)?,
+        KeyAlgorithm::SlhDsa(set) => SlhDsaKey::generate(set).ok_or_else(|| failed(Unspecified))?,
         _ => return Err(unserved(algorithm)),
     };
     let public = public_of(algorithm, &secret)?;
     Ok((secret, public))
 }
 
-/// The public half of a private one: an uncompressed point (X9.62, leading 4), or 32 octets (56 for X448) of RFC 7748 or RFC 8032.
+/// Random octets.
+fn octets(length: usize) -> std::result::Result<Secret, Unspecified> {
+    let mut octets = vec![0; length];
+    aws_lc_rs::rand::fill(&mut octets)?;
+    Ok(Secret::new(octets))
+}
+
+/// The public half of a private one in the forms of [`generate`]: an uncompressed point (X9.62, leading 4), 32 octets (56 for X448, 57 for Ed448) of RFC
+/// 7748 or RFC 8032, or the octets of FIPS 203, 204 or 205.
 ///
 /// # Errors
 ///
-/// `NoKey` for anything else than a private key of this algorithm, and for an algorithm other than X448 and those of [`generate`].
+/// `NoKey` for anything else than a private key of this algorithm, and for an algorithm other than those of [`generate`].
 pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
     let agreed = |agreeing, scalar: &[u8]| -> Option<Vec<u8>> {
         let key = PrivateKey::from_private_key(agreeing, scalar).ok()?;
@@ -72,6 +89,15 @@ pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
         }
         KeyAlgorithm::X25519 => agreed(&agreement::X25519, secret.expose()),
         KeyAlgorithm::X448 => x448_public(secret),
+        KeyAlgorithm::Ed448 => ed448_key(secret).map(|key| key.verifying_key().to_bytes().to_vec()),
+        KeyAlgorithm::MlDsa(_) | KeyAlgorithm::MlKem(_) => {
+            let secret = PostQuantumSecret::Seed(secret.clone());
+            PostQuantumKey::new(algorithm, &secret).map(|key| key.public())
+        }
+        KeyAlgorithm::SlhDsa(_) => {
+            let secret = PostQuantumSecret::Expanded(secret.clone());
+            PostQuantumKey::new(algorithm, &secret).map(|key| key.public())
+        }
         _ => return Err(unserved(algorithm)),
     };
     public.ok_or_else(|| unfit(algorithm))
@@ -115,7 +141,7 @@ mod tests {
         assert_eq!(error.to_string(), "p256 key: its parts do not belong together");
         let error = public_of(KeyAlgorithm::Ed25519, &Secret::new(vec![1; 31])).unwrap_err();
         assert_eq!(error.to_string(), "ed25519 key: its parts do not belong together");
-        let error = generate(KeyAlgorithm::X448).unwrap_err();
-        assert_eq!(error.to_string(), "x448 key: cannot work: the curve is not supported");
+        let error = generate(KeyAlgorithm::Rsa(2048)).unwrap_err();
+        assert_eq!(error.to_string(), "rsa2048 key: cannot work: the curve is not supported");
     }
 }

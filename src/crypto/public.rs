@@ -1,6 +1,6 @@
 //! Public keys that verify, and why a signature does not.
 
-use super::{Curve, KeyAlgorithm, number::bits};
+use super::{Curve, KeyAlgorithm, MlDsa, SlhDsa, number::bits};
 
 /// A public key that verifies; numbers are big-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,20 @@ pub enum PublicKey<'a> {
     Ed25519(&'a [u8]),
     /// 57 octets of RFC 8032.
     Ed448(&'a [u8]),
+    /// ML-DSA.
+    MlDsa {
+        /// The parameter set.
+        set: MlDsa,
+        /// The octets of FIPS 204, section 7.2.
+        key: &'a [u8],
+    },
+    /// SLH-DSA.
+    SlhDsa {
+        /// The parameter set.
+        set: SlhDsa,
+        /// The octets of FIPS 205, section 9.1.
+        key: &'a [u8],
+    },
     /// RSA of any size that a mail may have.
     Rsa {
         /// The modulus.
@@ -36,6 +50,8 @@ impl PublicKey<'_> {
             PublicKey::Ecdsa { curve, .. } => KeyAlgorithm::Ecdsa(*curve),
             PublicKey::Ed25519(_) => KeyAlgorithm::Ed25519,
             PublicKey::Ed448(_) => KeyAlgorithm::Ed448,
+            PublicKey::MlDsa { set, .. } => KeyAlgorithm::MlDsa(*set),
+            PublicKey::SlhDsa { set, .. } => KeyAlgorithm::SlhDsa(*set),
             PublicKey::Rsa { n, .. } => KeyAlgorithm::Rsa(bits(n)),
         }
     }

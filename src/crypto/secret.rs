@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Conveys, Curve, Hash, Signs, Strength,
+    Conveys, Curve, Hash, MlDsa, MlKem, Signs, SlhDsa, Strength,
     algorithm::{KeyFacts, key_facts},
 };
 use crate::base::{Error, Result, Secret};
@@ -48,10 +48,11 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
     /// What kind of key this is.
     fn algorithm(&self) -> KeyAlgorithm;
 
-    /// Signs a digest.
+    /// Signs a digest, or with [`Scheme::EdDsa`] and [`Scheme::Pure`] the octets of a message.
     ///
     /// The answer is the RSA signature as a big-endian number of the modulus' length; for ECDSA `r || s`, each of
-    /// the curve's length; for Ed25519 the 64 octets of RFC 8032; for DSA `r || s`, each of the subgroup order's length.
+    /// the curve's length; for Ed25519 the 64 octets of RFC 8032, for Ed448 the 114; for ML-DSA and SLH-DSA the
+    /// octets of FIPS 204 and 205; for DSA `r || s`, each of the subgroup order's length.
     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>>;
 
     /// Undoes RSA encryption of `wrapped`, a big-endian number of the modulus' length (or, for ElGamal, takes
@@ -64,6 +65,14 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
     /// The shared secret with `peer`: an uncompressed point (X9.62, leading 4) answered by its x-coordinate,
     /// or 32 octets (56 for X448) of RFC 7748 answered by as many.
     fn agree(&self, peer: &[u8]) -> Result<Secret>;
+
+    /// The secret of 32 octets in `ciphertext` (FIPS 203, algorithm 21). A ciphertext of the right length that was made for another key, or was changed,
+    /// is no error: the answer is then another secret, as unpredictable as a wrong key's.
+    ///
+    /// A key that encapsulates nothing refuses, as this does by itself.
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret> {
+        Err(self.algorithm().refuses(format_args!("open a capsule of {} octets", ciphertext.len())))
+    }
 }
 
 /// What a private key can be.
@@ -82,6 +91,12 @@ pub enum KeyAlgorithm {
     Ed448,
     /// ElGamal with a prime of so many bits.
     Elgamal(usize),
+    /// ML-DSA of FIPS 204.
+    MlDsa(MlDsa),
+    /// ML-KEM of FIPS 203.
+    MlKem(MlKem),
+    /// SLH-DSA of FIPS 205.
+    SlhDsa(SlhDsa),
     /// RSA with a modulus of so many bits.
     Rsa(usize),
     /// X25519 of RFC 7748.
@@ -137,6 +152,9 @@ impl KeyAlgorithm {
             KeyAlgorithm::Ed25519 => "ed25519",
             KeyAlgorithm::Ed448 => "ed448",
             KeyAlgorithm::Elgamal(_) => "elgamal",
+            KeyAlgorithm::MlDsa(set) => set.name(),
+            KeyAlgorithm::MlKem(set) => set.name(),
+            KeyAlgorithm::SlhDsa(set) => set.name(),
             KeyAlgorithm::Rsa(_) => "rsa",
             KeyAlgorithm::X25519 => "x25519",
             KeyAlgorithm::X448 => "x448",
@@ -153,11 +171,14 @@ impl KeyAlgorithm {
     }
 
     /// How long one verification takes at most, in those of RSA with 4096 bits: by the square of the length above that, and above 1024 bits
-    /// for DSA, whose exponents are not small. Source: measured, 14 ms for RSA of 16384 bits, 31 ms for DSA of 8192, and 3, 6 and 10 ms for the
-    /// brainpool curves.
+    /// for DSA, whose exponents are not small. Source: measured, 14 ms for RSA of 16384 bits, 31 ms for DSA of 8192, 3, 6 and 10 ms for the
+    /// brainpool curves, and up to 5 ms for SLH-DSA.
     pub fn cost(self) -> usize {
         if let KeyAlgorithm::Ecdsa(curve) = self {
             return curve.cost();
+        }
+        if let KeyAlgorithm::SlhDsa(_) = self {
+            return SLH_DSA_COST;
         }
         let unit = if matches!(self, KeyAlgorithm::Dsa(_)) { 1024 } else { 4096 };
         (self.bits() / unit).saturating_pow(2).max(self.facts().cost)
@@ -184,6 +205,9 @@ impl KeyAlgorithm {
     }
 }
 
+/// One verification of SLH-DSA, in those of RSA with 4096 bits: that of the slowest set, with the hash that is slowest.
+const SLH_DSA_COST: usize = 8;
+
 /// How a digest is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -194,6 +218,8 @@ pub enum Scheme {
     Ecdsa(Hash),
     /// EdDSA over the digest octets as the message (RFC 9580, section 5.2.3.3).
     EdDsa,
+    /// ML-DSA (FIPS 204, section 5.2) or SLH-DSA (FIPS 205, section 10.2.1) over the digest octets as the message, with an empty context.
+    Pure,
     /// RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2).
     RsaPkcs1(Hash),
     /// RSASSA-PSS (RFC 8017, section 8.1).

@@ -11,11 +11,12 @@ use aws_lc_rs::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    Curve, KeyAlgorithm, RsaComponents, Scheme, SecretKey, Unwrap,
+    Curve, KeyAlgorithm, PostQuantumSecret, RsaComponents, Scheme, SecretKey, Unwrap,
     brainpool_key::BrainpoolKey,
     fast_rsa::FastRsa,
     legacy::{Elgamal, LegacyRsa},
     number::{bits, padded},
+    post_quantum::PostQuantumKey,
     unfit::unfit,
 };
 use crate::base::{Result, Secret};
@@ -88,6 +89,27 @@ impl SoftwareKey {
         Ok(SoftwareKey { algorithm, inner: Inner::Ed25519(pair) })
     }
 
+    /// An Ed448 key from its seed and public key, 57 octets each (RFC 8032, section 5.2.5).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
+    pub fn ed448(seed: &Secret, public: &[u8]) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::Ed448;
+        let key = ed448_key(seed).filter(|key| key.verifying_key().to_bytes().as_slice() == public);
+        Ok(SoftwareKey { algorithm, inner: Inner::Ed448(Box::new(key.ok_or_else(|| unfit(algorithm))?)) })
+    }
+
+    /// A key of ML-DSA, ML-KEM or SLH-DSA, and its public key in the octets of FIPS 203, 204 or 205.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together, or the algorithm is another one.
+    pub fn post_quantum(algorithm: KeyAlgorithm, secret: &PostQuantumSecret, public: &[u8]) -> Result<SoftwareKey> {
+        let key = PostQuantumKey::new(algorithm, secret).filter(|key| key.public() == public);
+        Ok(SoftwareKey { algorithm, inner: Inner::PostQuantum(Box::new(key.ok_or_else(|| unfit(algorithm))?)) })
+    }
+
     /// An X25519 key from its scalar and public key, 32 little-endian octets each (RFC 7748, section 5).
     ///
     /// # Errors
@@ -141,6 +163,8 @@ impl SecretKey for SoftwareKey {
             (Inner::Ed25519(pair), Scheme::EdDsa) => {
                 pair.try_sign(digest).ok().map(|signature| signature.as_ref().to_vec())
             }
+            (Inner::Ed448(key), Scheme::EdDsa) => Some(key.sign_raw(digest).to_bytes().to_vec()),
+            (Inner::PostQuantum(key), Scheme::Pure) => key.sign(digest),
             (Inner::Rsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => key.sign(scheme, digest)?,
             (Inner::LegacyRsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => key.sign(scheme, digest),
             _ => return Err(self.algorithm.refuses(format_args!("sign with {scheme:?}").to_string().to_lowercase())),
@@ -166,6 +190,14 @@ impl SecretKey for SoftwareKey {
         };
         answer.ok_or_else(|| self.algorithm.refuses("agree with a point that is not of its curve"))
     }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret> {
+        let answer = match &self.inner {
+            Inner::PostQuantum(key) => key.decapsulate(ciphertext),
+            _ => None,
+        };
+        answer.ok_or_else(|| self.algorithm.refuses(format_args!("open a capsule of {} octets", ciphertext.len())))
+    }
 }
 
 impl fmt::Debug for SoftwareKey {
@@ -178,9 +210,11 @@ enum Inner {
     Agreement(AgreementKey),
     Ecdsa(EcdsaKey),
     Ed25519(Ed25519KeyPair),
+    Ed448(Box<cx448::SigningKey>),
     Elliptic(Box<EcdsaKey>, AgreementKey),
     Elgamal(Box<Elgamal>),
     LegacyRsa(Box<LegacyRsa>),
+    PostQuantum(Box<PostQuantumKey>),
     Rsa(Box<FastRsa>),
     X448(Secret),
 }
@@ -265,6 +299,11 @@ pub(super) fn import(curve: Curve, digest: &[u8]) -> Option<Digest> {
     let mut fitted = vec![0; length - kept.len()];
     fitted.extend_from_slice(kept);
     Digest::import_less_safe(&fitted, algorithm).ok()
+}
+
+/// The key of an Ed448 seed; `None` for one of another length.
+pub(super) fn ed448_key(seed: &Secret) -> Option<cx448::SigningKey> {
+    cx448::SigningKey::try_from(seed.expose()).ok()
 }
 
 /// The public key of an X448 key: what it agrees on with the base point (RFC 7748, section 6.2).

@@ -11,7 +11,9 @@ use super::{
     brainpool::verify_brainpool,
     dsa::verify_dsa,
     legacy::verify_rsa,
+    ml_dsa::verify_ml_dsa,
     number::{bits, trimmed},
+    slh_dsa::verify_slh_dsa,
     software::import,
 };
 
@@ -36,6 +38,8 @@ pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8
             key.verify_sig(digest, signature).map_err(|_| Unverified::Signature)
         }
         (PublicKey::Ed448(point), Scheme::EdDsa) => verify_ed448(point, digest, signature),
+        (PublicKey::MlDsa { set, key }, Scheme::Pure) => verify_ml_dsa(set, key, digest, signature),
+        (PublicKey::SlhDsa { set, key }, Scheme::Pure) => verify_slh_dsa(set, key, digest, signature),
         (PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => {
             let Some((parameters, algorithm)) = rsa(scheme, bits(n)) else {
                 return verify_rsa(n, e, scheme, digest, signature);

@@ -2,7 +2,7 @@
 
 use const_oid::ObjectIdentifier as Oid;
 
-use super::{Cipher, Curve, Hash, KEYS, KeyFacts, UNKNOWN};
+use super::{Cipher, Curve, Hash, KEYS, KeyFacts, UNKNOWN, post_quantum};
 use crate::crypto::Strength;
 
 /// The name of a public-key algorithm without its size, by OpenPGP's number; `unknown` for one without a line.
@@ -12,7 +12,12 @@ pub(crate) fn openpgp_key_name(number: u8) -> &'static str {
 
 /// The facts of the kind of key with this name.
 pub(in crate::crypto) fn key_facts(name: &str) -> &'static KeyFacts {
-    KEYS.iter().find(|line| line.name == name).unwrap_or(&UNKNOWN)
+    key_lines().find(|line| line.name == name).unwrap_or(&UNKNOWN)
+}
+
+/// All lines of keys.
+fn key_lines() -> impl Iterator<Item = &'static KeyFacts> {
+    KEYS.iter().chain(post_quantum::KEYS)
 }
 
 impl KeyFacts {
@@ -113,7 +118,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::crypto::Aead;
+    use crate::crypto::{Aead, MlDsa, MlKem, SlhDsa};
 
     #[test]
     fn no_identifier_stands_on_two_lines() {
@@ -126,7 +131,9 @@ mod tests {
         }
         let ciphers =
             Cipher::ALL.into_iter().filter_map(Cipher::oid).chain(Aead::ALL.into_iter().filter_map(Aead::oid));
-        ciphers.chain(Curve::ALL.into_iter().filter_map(Curve::oid)).for_each(once);
+        let sets = MlDsa::ALL.into_iter().filter_map(MlDsa::oid).chain(MlKem::ALL.into_iter().filter_map(MlKem::oid));
+        let sets = sets.chain(SlhDsa::ALL.into_iter().filter_map(SlhDsa::oid));
+        ciphers.chain(Curve::ALL.into_iter().filter_map(Curve::oid)).chain(sets).for_each(once);
 
         let numbers = |lists: Vec<Vec<u8>>| {
             let all = lists.concat();
@@ -147,7 +154,7 @@ mod tests {
         Cipher::ALL.iter().for_each(|cipher| once(cipher.name(), cipher.strength()));
         Aead::ALL.iter().for_each(|cipher| once(cipher.name(), cipher.strength()));
         Curve::ALL.iter().for_each(|curve| once(curve.name(), curve.strength()));
-        for line in KEYS {
+        for line in key_lines() {
             assert!(names.insert(line.name), "{}", line.name);
             let gaps =
                 line.strength.iter().zip(line.strength.iter().skip(1)).filter(|(one, next)| one.0.end != next.0.start);
