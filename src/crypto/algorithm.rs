@@ -526,24 +526,6 @@ const KEYS: &[KeyFacts] = &[
         ..key("mldsa87-ed448", Signs::Message, Conveys::Nothing, &[31])
     },
     KeyFacts {
-        strength: &[(ANY, rated(Strong, "FIPS 205; RFC 9980, section 6"))],
-        quantum_safe: withstands("FIPS 205, table 2: SLH-DSA-SHAKE-128s, category 1"),
-        cost: 12,
-        ..key("slhdsa128s", Signs::Message, Conveys::Nothing, &[32])
-    },
-    KeyFacts {
-        strength: &[(ANY, rated(Strong, "FIPS 205; RFC 9980, section 6"))],
-        quantum_safe: withstands("FIPS 205, table 2: SLH-DSA-SHAKE-128f, category 1"),
-        cost: 36,
-        ..key("slhdsa128f", Signs::Message, Conveys::Nothing, &[33])
-    },
-    KeyFacts {
-        strength: &[(ANY, rated(Strong, "FIPS 205; RFC 9980, section 6"))],
-        quantum_safe: withstands("FIPS 205, table 2: SLH-DSA-SHAKE-256s, category 5"),
-        cost: 24,
-        ..key("slhdsa256s", Signs::Message, Conveys::Nothing, &[34])
-    },
-    KeyFacts {
         strength: &[(ANY, rated(Strong, "FIPS 203; RFC 7748; RFC 9980, section 4.2: both would have to be broken"))],
         quantum_safe: withstands("FIPS 203, table 3: ML-KEM-768, category 3"),
         ..key("mlkem768-x25519", Signs::Nothing, Conveys::Encapsulates, &[35])

@@ -2,8 +2,8 @@
 
 use aws_lc_rs::{
     agreement::{self, PrivateKey},
-    error::Unspecified,
     encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin},
+    error::Unspecified,
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 

@@ -20,7 +20,9 @@ impl MlDsaKey {
     pub(super) fn new(set: MlDsa, secret: &PostQuantumSecret) -> Option<MlDsaKey> {
         let pair = match secret {
             PostQuantumSecret::Seed(seed) => PqdsaKeyPair::from_seed(signing(set), seed.expose()),
-            PostQuantumSecret::Expanded(expanded) => PqdsaKeyPair::from_raw_private_key(signing(set), expanded.expose()),
+            PostQuantumSecret::Expanded(expanded) => {
+                PqdsaKeyPair::from_raw_private_key(signing(set), expanded.expose())
+            }
             PostQuantumSecret::Both { seed, expanded } => {
                 let pair = PqdsaKeyPair::from_seed(signing(set), seed.expose()).ok()?;
                 let own = pair.private_key().as_raw_bytes().ok()?;

@@ -206,6 +206,9 @@ fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, k
     if key.alive().is_err() {
         return Some(not_alive(key.key_expiration_time(), key.key(), at));
     }
+    if suite::needs_version_6(key.key()) {
+        return Some(format!("algorithm {} is for keys of version 6", suite::public_name(key.key().pk_algo())).into());
+    }
     (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()).into())
 }
 

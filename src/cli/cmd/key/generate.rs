@@ -39,7 +39,7 @@ pub(super) struct Generate {
     /// The protocol
     #[arg(short, long, value_enum, default_value = "pgp")]
     pub(super) format: Format,
-    /// The format of an OpenPGP key; GnuPG supports rfc4880 only [default: rfc4880]
+    /// The format of an OpenPGP key; GnuPG supports rfc4880 only, and few programs rfc9980 [default: rfc4880]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     #[command(flatten)]
@@ -88,7 +88,7 @@ pub(super) struct Request {
 /// Options of a new key.
 #[derive(Args, Debug)]
 pub(in crate::cli::cmd) struct Shape {
-    /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
+    /// The algorithm [default: curve25519 for OpenPGP, with --profile rfc9980 mldsa65-ed25519; rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
     /// The owner's name
@@ -112,6 +112,23 @@ enum RequestFormat {
 pub(super) enum Algorithm {
     /// Ed25519 and X25519 (OpenPGP)
     Curve25519,
+    /// Ed448 and X448 (OpenPGP, --profile rfc9580 or rfc9980)
+    Curve448,
+    /// ML-DSA-65 with Ed25519, ML-KEM-768 with X25519 (OpenPGP, --profile rfc9980)
+    #[value(name = "mldsa65-ed25519")]
+    MlDsa65,
+    /// ML-DSA-87 with Ed448, ML-KEM-1024 with X448 (OpenPGP, --profile rfc9980)
+    #[value(name = "mldsa87-ed448")]
+    MlDsa87,
+    /// SLH-DSA, 8 KB a signature (OpenPGP, --profile rfc9980)
+    #[value(name = "slh-dsa-shake-128s")]
+    SlhDsa128s,
+    /// SLH-DSA, faster in 17 KB a signature (OpenPGP, --profile rfc9980)
+    #[value(name = "slh-dsa-shake-128f")]
+    SlhDsa128f,
+    /// SLH-DSA, 30 KB a signature (OpenPGP, --profile rfc9980)
+    #[value(name = "slh-dsa-shake-256s")]
+    SlhDsa256s,
     /// For signing only (S/MIME)
     Ed25519,
     /// S/MIME
@@ -131,6 +148,8 @@ enum Profile {
     Rfc4880,
     /// Version 6 keys
     Rfc9580,
+    /// Version 6 keys that withstand quantum computers
+    Rfc9980,
 }
 
 /// Generates a key and prints its line.
@@ -259,15 +278,23 @@ pub(super) fn pgp_request(
     request.profile = match what.profile {
         None | Some(Profile::Rfc4880) => Version::Rfc4880,
         Some(Profile::Rfc9580) => Version::Rfc9580,
+        Some(Profile::Rfc9980) => Version::Rfc9980,
     };
     request.algorithm = match what.shape.algorithm {
+        None if request.profile == Version::Rfc9980 => Pgp::MlDsa65,
         None | Some(Algorithm::Curve25519) => Pgp::Curve25519,
+        Some(Algorithm::Curve448) => Pgp::Curve448,
+        Some(Algorithm::MlDsa65) => Pgp::MlDsa65,
+        Some(Algorithm::MlDsa87) => Pgp::MlDsa87,
+        Some(Algorithm::SlhDsa128s) => Pgp::SlhDsa128s,
+        Some(Algorithm::SlhDsa128f) => Pgp::SlhDsa128f,
+        Some(Algorithm::SlhDsa256s) => Pgp::SlhDsa256s,
         Some(Algorithm::Rsa2048) => Pgp::Rsa2048,
         Some(Algorithm::Rsa3072) => Pgp::Rsa3072,
         Some(Algorithm::Rsa4096) => Pgp::Rsa4096,
         Some(_) => {
             return Err(Error::usage("key generate: not an algorithm of OpenPGP keys here")
-                .with_hint("curve25519, rsa2048, rsa3072 or rsa4096"));
+                .with_hint("curve25519, curve448, rsa2048, rsa3072, rsa4096, or one of --profile rfc9980"));
         }
     };
     request.name = what.shape.name.clone();
@@ -299,8 +326,17 @@ pub(super) fn smime_shape(
     let first = addresses.first().ok_or_else(|| Error::usage(format!("{verb}: needs an address")))?;
     let mut request = Request::new(first.clone());
     request.algorithm = match shape.algorithm {
-        Some(Algorithm::Curve25519) => {
-            return Err(Error::usage(format!("{verb}: curve25519 is two keys of OpenPGP"))
+        Some(
+            of_pgp @ (Algorithm::Curve25519
+            | Algorithm::Curve448
+            | Algorithm::MlDsa65
+            | Algorithm::MlDsa87
+            | Algorithm::SlhDsa128s
+            | Algorithm::SlhDsa128f
+            | Algorithm::SlhDsa256s),
+        ) => {
+            let name = of_pgp.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            return Err(Error::usage(format!("{verb}: {name} is two keys of OpenPGP"))
                 .with_hint("ed25519, p256, p384, p521, rsa2048, rsa3072 or rsa4096"));
         }
         Some(Algorithm::Ed25519) => Smime::Ed25519,
