@@ -123,9 +123,26 @@ pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn 
     cert.userids().filter_map(mailbox).collect()
 }
 
-/// The keys of `cert` that `usage` allows at `at`, newest first. To encrypt, those that withstand quantum computers where there are any. Otherwise the reason, worded to follow the name of the
-/// key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
+/// As [`all_usable`]. To encrypt, those that withstand quantum computers where there are any: one is of use only where no
+/// other key opens the message.
 pub(super) fn usable(
+    cert: &Cert,
+    usage: Usage,
+    at: SystemTime,
+    legacy: Legacy,
+    keys: &dyn Keys,
+) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, Unfit> {
+    let mut good = all_usable(cert, usage, at, legacy, keys)?;
+    let is_safe = |key: &Key<PublicParts, UnspecifiedRole>| suite::key_algorithm(key).is_quantum_safe();
+    if usage == Usage::Encrypt && good.iter().any(is_safe) {
+        good.retain(is_safe);
+    }
+    Ok(good)
+}
+
+/// The keys of `cert` that `usage` allows at `at`, newest first. Otherwise the reason, worded to follow the name of the
+/// key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
+pub(super) fn all_usable(
     cert: &Cert,
     usage: Usage,
     at: SystemTime,
@@ -168,11 +185,6 @@ pub(super) fn usable(
     // A primary key without flags leaves encryption to the subkeys.
     if usage == Usage::Encrypt && good.len() > 1 && valid.primary_key().key_flags().is_none() {
         good.retain(|key| key.fingerprint() != cert.fingerprint());
-    }
-    // A key that withstands quantum computers is of use only where no other key opens the message.
-    let is_safe = |key: &Key<PublicParts, UnspecifiedRole>| suite::key_algorithm(key).is_quantum_safe();
-    if usage == Usage::Encrypt && good.iter().any(is_safe) {
-        good.retain(is_safe);
     }
     // The sort is stable. Reversed first, so that of two keys created in the same second the subkey comes first.
     good.reverse();

@@ -341,3 +341,52 @@ pub(super) fn user_id(name: Option<&str>, address: &Address) -> Result<UserID> {
 pub(super) fn failed(error: &anyhow::Error) -> Error {
     Error::unavailable(format!("key generation: {}", words::reason(error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::SystemClock, protocol::pgp::suite};
+
+    /// The algorithms of the primary key and of the subkey.
+    fn made(profile: Profile, algorithm: Algorithm) -> Result<Vec<String>> {
+        let mut request = Request::new(Address::parse("alice@example.org").unwrap());
+        (request.profile, request.algorithm) = (profile, algorithm);
+        let described = generate(&request, &SystemClock)?.described;
+        let cert = super::super::cert::parse(&described.record)?;
+        Ok(cert
+            .keys()
+            .map(|key| format!("{} {}", key.key().version(), suite::key_algorithm(key.key()).name()))
+            .collect())
+    }
+
+    #[test]
+    fn the_profile_and_the_algorithm_decide_both_keys() {
+        for (profile, algorithm, expected) in [
+            (Profile::Rfc4880, Algorithm::Curve25519, ["4 ed25519", "4 x25519"]),
+            (Profile::Rfc9580, Algorithm::Curve448, ["6 ed448", "6 x448"]),
+            (Profile::Rfc9980, Algorithm::Curve448, ["6 ed448", "6 mlkem1024-x448"]),
+            (Profile::Rfc9980, Algorithm::Curve25519, ["6 ed25519", "6 mlkem768-x25519"]),
+            (Profile::Rfc9980, Algorithm::MlDsa65, ["6 mldsa65-ed25519", "6 mlkem768-x25519"]),
+            (Profile::Rfc9980, Algorithm::MlDsa87, ["6 mldsa87-ed448", "6 mlkem1024-x448"]),
+            (Profile::Rfc9980, Algorithm::SlhDsa128f, ["6 slh-dsa-shake-128f", "6 mlkem768-x25519"]),
+        ] {
+            assert_eq!(made(profile, algorithm).unwrap(), expected, "{profile:?} {algorithm:?}");
+        }
+        for (profile, algorithm) in [
+            (Profile::Rfc4880, Algorithm::Curve448),
+            (Profile::Rfc4880, Algorithm::MlDsa65),
+            (Profile::Rfc9580, Algorithm::SlhDsa256s),
+        ] {
+            let error = made(profile, algorithm).unwrap_err();
+            assert_eq!(error.kind(), crate::base::Kind::Usage, "{profile:?} {algorithm:?}: {error}");
+        }
+    }
+
+    #[test]
+    #[ignore = "each signature takes seconds in a debug build"]
+    fn the_small_signatures_of_slh_dsa_are_made_too() {
+        let slow = |algorithm| made(Profile::Rfc9980, algorithm).unwrap();
+        assert_eq!(slow(Algorithm::SlhDsa128s), ["6 slh-dsa-shake-128s", "6 mlkem768-x25519"]);
+        assert_eq!(slow(Algorithm::SlhDsa256s), ["6 slh-dsa-shake-256s", "6 mlkem1024-x448"]);
+    }
+}

@@ -128,3 +128,34 @@ fn refused(error: &anyhow::Error) -> Why {
         _ => Why::Mismatch,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sequoia_openpgp::{
+        packet::{
+            key::{Key4, Key6, SecretParts},
+            signature::SignatureBuilder,
+        },
+        types::{HashAlgorithm, SignatureType},
+    };
+
+    use super::*;
+
+    /// RFC 9980, sections 5.3.1 and 5.3.2.
+    #[test]
+    fn post_quantum_signatures_need_version_6_and_a_long_digest() {
+        let key: Key<SecretParts, UnspecifiedRole> = Key6::generate_mldsa65_ed25519().unwrap().into();
+        let (digest, hash) = ([5; 64], HashAlgorithm::SHA512);
+        let signature = SignatureBuilder::new(SignatureType::Binary).set_hash_algo(hash);
+        let signature = signature.sign_message(&mut key.clone().into_keypair().unwrap(), b"text").unwrap();
+        let public = key.take_secret().0;
+        let checked = |key: &Key<PublicParts, UnspecifiedRole>, digest: &[u8]| check(key, &signature, digest);
+        assert_eq!(checked(&public, &digest), Err(Why::Mismatch));
+        let short = "sha512 is too short a digest for mldsa65-ed25519 (RFC 9980)";
+        assert_eq!(checked(&public, &[5; 31]), Err(Why::Malformed(short.to_owned())));
+        assert_eq!(checked(&public, &[5; 32]), Err(Why::Mismatch));
+        let four = Key4::new(public.creation_time(), public.pk_algo(), public.mpis().clone()).unwrap();
+        let old = "mldsa65-ed25519 is for version 6 (RFC 9980)";
+        assert_eq!(checked(&four.into(), &digest), Err(Why::Malformed(old.to_owned())));
+    }
+}
