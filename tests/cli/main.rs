@@ -16,6 +16,7 @@ mod own_copy;
 mod own_key;
 mod pages;
 mod policy;
+mod post_quantum;
 mod program;
 mod publish;
 mod reasons;

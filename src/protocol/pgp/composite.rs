@@ -165,23 +165,34 @@ const DOMAIN: &[u8] = b"OpenPGPCompositeKDFv1";
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use sequoia_openpgp::{
-        crypto::mpi::Ciphertext,
+        crypto::{Signer as _, mpi::Ciphertext},
         packet::{
             Key, PKESK,
             key::{Key4, Key6, SecretParts, UnspecifiedRole},
             pkesk::{PKESK3, PKESK6},
+            signature::SignatureBuilder,
         },
         serialize::MarshalInto,
+        types::{HashAlgorithm, SignatureType},
     };
 
     use super::*;
-    use crate::protocol::pgp::secret::{Handled, handle_of};
+    use crate::{
+        base::{Error, Kind},
+        protocol::pgp::secret::{Handled, handle_of},
+    };
 
     type AnyKey = Key<SecretParts, UnspecifiedRole>;
 
+    fn opened(key: &AnyKey) -> Result<Arc<dyn SecretKey>> {
+        handle_of(key).map_err(Error::from)
+    }
+
     fn handled(key: &AnyKey) -> Handled {
-        Handled::new(key.clone().take_secret().0, handle_of(key).map_err(crate::base::Error::from).unwrap())
+        Handled::new(key.clone().take_secret().0, opened(key).unwrap())
     }
 
     fn keys() -> [AnyKey; 3] {
@@ -231,18 +242,14 @@ mod tests {
 
     #[test]
     fn both_halves_of_a_signature_must_hold() {
-        use sequoia_openpgp::crypto::{Signer as _, mpi::Signature};
-        use sequoia_openpgp::types::HashAlgorithm;
+        use mpi::Signature;
         let key: AnyKey = Key6::generate_mldsa65_ed25519().unwrap().into();
         let (digest, hash) = ([5; 64], HashAlgorithm::SHA512);
         let signature = handled(&key).sign(hash, &digest).unwrap();
         key.verify(&signature, hash, &digest).expect("Sequoia verifies it too");
         let Signature::MLDSA65_Ed25519 { eddsa, mldsa } = &signature else { panic!("{signature:?}") };
-        let sequoia_openpgp::crypto::mpi::PublicKey::MLDSA65_Ed25519 { eddsa: point, mldsa: octets } = key.mpis()
-        else {
-            panic!("{key:?}")
-        };
-        let set = crate::crypto::MlDsa::MlDsa65;
+        let mpi::PublicKey::MLDSA65_Ed25519 { eddsa: point, mldsa: octets } = key.mpis() else { panic!("{key:?}") };
+        let set = MlDsa::MlDsa65;
         let holds = |eddsa: &[u8], mldsa: &[u8], digest: &[u8]| {
             let post_quantum = PublicKey::MlDsa { set, key: octets.as_slice() };
             verify_both((PublicKey::Ed25519(point.as_slice()), eddsa), (post_quantum, mldsa), digest)
@@ -263,5 +270,42 @@ mod tests {
         assert_eq!(holds(eddsa, mldsa, &[6; 64]), Err(Unverified::Signature));
         assert_eq!(holds(&eddsa[1..], mldsa, &digest), Err(Unverified::Signature));
         assert_eq!(holds(eddsa, &mldsa[1..], &digest), Err(Unverified::Signature));
+    }
+
+    #[test]
+    fn post_quantum_keys_sign() {
+        let keys: [AnyKey; 3] = [
+            Key6::generate_mldsa65_ed25519().unwrap().into(),
+            Key6::generate_mldsa87_ed448().unwrap().into(),
+            Key6::generate_slhdsa128f().unwrap().into(),
+        ];
+        for key in &keys {
+            let mut signer = handled(key);
+            let builder = SignatureBuilder::new(SignatureType::Binary).set_hash_algo(HashAlgorithm::SHA512);
+            let signature = builder.sign_message(&mut signer, b"text").unwrap();
+            signature.verify_message(key, b"text").unwrap_or_else(|e| panic!("{signer:?}: {e}"));
+            assert!(signature.verify_message(key, b"texT").is_err(), "{signer:?}");
+        }
+        let [one, other, _] = keys;
+        // The secret of another key of the same algorithm.
+        let other_of_kind: AnyKey = Key6::generate_mldsa65_ed25519().unwrap().into();
+        let mixed = one.take_secret().0.add_secret(other_of_kind.take_secret().1).0;
+        let error = opened(&mixed).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().contains("do not belong together")),
+            (Kind::NoKey, true),
+            "{error}"
+        );
+        assert_eq!(format!("{:?}", opened(&other).unwrap()), "CompositeKey(mldsa87-ed448)");
+    }
+
+    /// RFC 9980, sections 4.3.2, 5.3.2 and 6.2.2: of these algorithms only ML-KEM-768+X25519 is for keys of version 4.
+    #[test]
+    fn an_algorithm_of_version_6_is_refused_in_version_4() {
+        let six = Key6::<SecretParts, UnspecifiedRole>::generate_mldsa65_ed25519().unwrap();
+        let four =
+            Key4::with_secret(six.creation_time(), six.pk_algo(), six.mpis().clone(), six.secret().clone()).unwrap();
+        let error = opened(&four.into()).unwrap_err();
+        assert!(error.to_string().ends_with("mldsa65-ed25519 is for keys of version 6 (RFC 9980)"), "{error}");
     }
 }

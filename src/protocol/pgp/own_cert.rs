@@ -216,7 +216,8 @@ impl OwnCert {
             let builder = fresh(direct)?.set_key_validity_period(period)?;
             packets.push(builder.sign_direct_key(&mut signer, primary.key())?.into());
         }
-        let first = valid.primary_userid().ok().map(|user_id| user_id.userid().clone());
+        let (first, is_safe) =
+            (valid.primary_userid().ok().map(|user_id| user_id.userid().clone()), self.is_quantum_safe());
         for user_id in valid.userids().revoked(false) {
             let old = user_id.binding_signature();
             // A certificate of version 6 says it in the direct-key signature alone.
@@ -230,7 +231,11 @@ impl OwnCert {
         for subkey in valid.keys().subkeys().revoked(false) {
             let of_use = match subkeys {
                 Subkeys::All => true,
-                Subkeys::Signing => !(subkey.for_transport_encryption() || subkey.for_storage_encryption()),
+                Subkeys::Signing if subkey.for_transport_encryption() || subkey.for_storage_encryption() => {
+                    // A new one that withstands quantum computers does not take the place of one for other programs.
+                    is_safe && !suite::key_algorithm(subkey.key()).is_quantum_safe()
+                }
+                Subkeys::Signing => true,
             };
             if of_use && self.is_in_use(&valid, subkey.key_expiration_time()) {
                 let builder = fresh(subkey.binding_signature())?;

@@ -365,7 +365,7 @@ mod tests {
         cert::{CertBuilder, CipherSuite},
         packet::{
             PKESK,
-            key::{Key4, Key6},
+            key::Key4,
             pkesk::{PKESK3, PKESK6},
             signature::SignatureBuilder,
         },
@@ -518,43 +518,6 @@ mod tests {
         let error = opened(&locked).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
         assert_eq!(error.to_string(), format!("key {}: is locked", key.fingerprint()));
-    }
-
-    #[test]
-    fn post_quantum_keys_sign() {
-        let keys: [Key<SecretParts, UnspecifiedRole>; 3] = [
-            Key6::generate_mldsa65_ed25519().unwrap().into(),
-            Key6::generate_mldsa87_ed448().unwrap().into(),
-            Key6::generate_slhdsa128f().unwrap().into(),
-        ];
-        for key in &keys {
-            let mut signer = handled(key);
-            let builder = SignatureBuilder::new(SignatureType::Binary).set_hash_algo(HashAlgorithm::SHA512);
-            let signature = builder.sign_message(&mut signer, b"text").unwrap();
-            signature.verify_message(key, b"text").unwrap_or_else(|e| panic!("{signer:?}: {e}"));
-            assert!(signature.verify_message(key, b"texT").is_err(), "{signer:?}");
-        }
-        let [one, other, _] = keys;
-        // The secret of another key of the same algorithm.
-        let other_of_kind: Key<SecretParts, UnspecifiedRole> = Key6::generate_mldsa65_ed25519().unwrap().into();
-        let mixed = one.take_secret().0.add_secret(other_of_kind.take_secret().1).0;
-        let error = opened(&mixed).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.to_string().contains("do not belong together")),
-            (Kind::NoKey, true),
-            "{error}"
-        );
-        assert_eq!(format!("{:?}", opened(&other).unwrap()), "CompositeKey(mldsa87-ed448)");
-    }
-
-    /// RFC 9980, sections 4.3.2, 5.3.2 and 6.2.2: of these algorithms only ML-KEM-768+X25519 is for keys of version 4.
-    #[test]
-    fn an_algorithm_of_version_6_is_refused_in_version_4() {
-        let six = Key6::<SecretParts, UnspecifiedRole>::generate_mldsa65_ed25519().unwrap();
-        let four =
-            Key4::with_secret(six.creation_time(), six.pk_algo(), six.mpis().clone(), six.secret().clone()).unwrap();
-        let error = opened(&four.into()).unwrap_err();
-        assert!(error.to_string().ends_with("mldsa65-ed25519 is for keys of version 6 (RFC 9980)"), "{error}");
     }
 
     #[test]
