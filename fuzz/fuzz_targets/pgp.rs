@@ -22,16 +22,19 @@ use postseal::{
 
 /// Alice signed it in `trailing-plaintext.eml`.
 const SIGNED: &[u8] = b"Lunch is at noon.";
-const MESSAGES: [&str; 3] = [
+const MESSAGES: [&str; 4] = [
     include_str!("../../testdata/attack/trailing-plaintext.eml"),
     include_str!("../../testdata/attack/efail-intact.eml"),
     include_str!("../../testdata/pgp/ocb.eml"),
+    // By ML-DSA-65 with Ed25519, to ML-KEM-768 with X25519.
+    include_str!("../../testdata/pgp/post-quantum.eml"),
 ];
 
 static KEYS: LazyLock<Memory> = LazyLock::new(|| {
-    let files: [(&str, &[u8]); 2] = [
+    let files: [(&str, &[u8]); 3] = [
         ("alice", include_bytes!("../../testdata/attack/keys/alice.asc")),
         ("bob", include_bytes!("../../testdata/attack/keys/bob.secret.asc")),
+        ("post-quantum", include_bytes!("../../testdata/pgp/post-quantum.secret.asc")),
     ];
     let mut keys = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys;
     keys.add_password(Secret::from("password"));

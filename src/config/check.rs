@@ -14,7 +14,7 @@ use crate::{
     engine::Engine,
     keys::{Handle, KeyState, Keys, ProtocolName, Query, Record, Want},
     mail::Address,
-    policy::Direction,
+    policy::{Direction, QuantumSafety},
     protocol::{Context, Role, ends},
     transport::{Template, tls},
 };
@@ -52,13 +52,13 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
             What::Members(members) => {
                 Vec::from_iter(members.0.read().err().map(|error| problem(Grade::Error, error.to_string())))
             }
-            What::Reader(address) => {
+            What::Reader(address, quantum) => {
                 seen.insert((address.clone(), Role::Recipient));
-                checker.key(address, Role::Recipient)?
+                checker.key(address, Role::Recipient, *quantum)?
             }
             What::Signer(address) => {
                 seen.insert((address.clone(), Role::Signer));
-                checker.key(address, Role::Signer)?
+                checker.key(address, Role::Signer, QuantumSafety::Indifferent)?
             }
             What::Template(path, placeholders) => {
                 let read = Template::read(path, placeholders);
@@ -82,20 +82,23 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// The problems with the keys of an address that the configuration names. It, or another address of the same mailbox, must have a key in one of the
     /// protocols that rules use.
-    fn key(&self, address: &Address, role: Role) -> Result<Vec<Problem>> {
+    fn key(&self, address: &Address, role: Role, quantum: QuantumSafety) -> Result<Vec<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
+        let is_fit = |state: &KeyState| state.is_usable() && quantum.admits(state);
         let states = self.now.key_states(address, role, &protocols)?;
-        if states.values().any(KeyState::is_usable) {
+        if states.values().any(is_fit) {
             return self.ending(address, role);
         }
         for other in self.config.policy.other_addresses(address) {
-            if self.now.key_states(&other, role, &protocols)?.values().any(KeyState::is_usable) {
+            if self.now.key_states(&other, role, &protocols)?.values().any(is_fit) {
                 return self.ending(&other, role);
             }
         }
+        let weak = states.values().any(|state| !quantum.admits(state));
         let reasons = states.into_values().filter_map(|state| match state {
-            KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => Some(why),
-            KeyState::Usable { .. } => None,
+            // Where a key is usable, that the other protocols have none is not the news.
+            KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => (!weak).then_some(why),
+            KeyState::Usable { key, .. } => Some(format!("{address}: key {key} does not withstand quantum computers")),
         });
         let reasons: Vec<String> = reasons.collect();
         Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))).into_iter().collect())

@@ -361,8 +361,9 @@ pub(super) fn words(
 
 fn key(protocol: &ProtocolName, state: Option<&KeyState>) -> String {
     match state {
-        Some(KeyState::Usable { key, warning, note, .. }) => {
-            let known: Vec<&str> = note.iter().chain(warning).map(String::as_str).collect();
+        Some(KeyState::Usable { key, warning, note, quantum_safe, .. }) => {
+            let quantum = quantum_safe.then_some("quantum-safe");
+            let known: Vec<&str> = note.iter().chain(warning).map(String::as_str).chain(quantum).collect();
             let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join("; ")) };
             format!("{} key {key}{known}", protocol.name())
         }

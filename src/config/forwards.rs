@@ -75,8 +75,8 @@ fn forward(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: 
         reader.document.error(table.line_of("address"), format!("forward of {of}: not in local-domains"));
     }
     if rule.says(Order::Encrypt) {
-        let line = table.line_of("to");
-        reader.mentions.extend(to.iter().map(|to| Mention { line, what: What::Reader(to.clone()) }));
+        let (line, quantum) = (table.line_of("to"), rule.sealing.quantum);
+        reader.mentions.extend(to.iter().map(|to| Mention { line, what: What::Reader(to.clone(), quantum) }));
     }
     if to.len() > MAX_TARGETS {
         reader.document.error(table.line_of("to"), format!("{}: more than {MAX_TARGETS} addresses", rule.name));

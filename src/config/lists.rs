@@ -14,7 +14,8 @@ use crate::{
     mail::Address,
     policy::{
         FixedMembers, Forward, FromField, Gets, List, Lists, MailboxCopy, Member, Members, Membership, Obstacle, Order,
-        Otherwise, Policy, Posters, ReplyTo, Requirement, Resort, ReturnPath, Rule, Subscription, WithoutKey,
+        Otherwise, Policy, Posters, QuantumSafety, ReplyTo, Requirement, Resort, ReturnPath, Rule, Subscription,
+        WithoutKey,
     },
 };
 
@@ -102,7 +103,10 @@ fn list(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: &Po
             reader.document.add(Problem { line: text.line, grade: Grade::Warning, message, hint: None });
         }
         if gets_of(member) == Gets::Encrypt {
-            reader.mentions.push(Mention { line: text.line, what: What::Reader(member.address.clone()) });
+            reader.mentions.push(Mention {
+                line: text.line,
+                what: What::Reader(member.address.clone(), QuantumSafety::Indifferent),
+            });
         }
     }
     let members: Arc<dyn Membership> = match file {

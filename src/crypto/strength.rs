@@ -38,7 +38,7 @@ pub enum Legacy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Cipher, Curve, Hash, KeyAlgorithm};
+    use crate::crypto::{Cipher, Curve, Hash, KeyAlgorithm, openpgp_key_name};
 
     #[test]
     fn boundaries_are_where_the_sources_say() {
@@ -56,9 +56,22 @@ mod tests {
     }
 
     #[test]
+    fn what_withstands_quantum_computers_is_in_the_table() {
+        for number in 0..=255 {
+            let algorithm = KeyAlgorithm::Other(openpgp_key_name(number));
+            // RFC 9980, section 2.3.
+            assert_eq!(algorithm.is_quantum_safe(), (30..=36).contains(&number), "{algorithm:?}");
+            assert!(!algorithm.is_quantum_safe() || algorithm.strength() == Strength::Strong, "{algorithm:?}");
+        }
+        for algorithm in [KeyAlgorithm::Rsa(16384), KeyAlgorithm::X448, KeyAlgorithm::Ecdh(Curve::P521)] {
+            assert!(!algorithm.is_quantum_safe(), "{algorithm:?}");
+        }
+    }
+
+    #[test]
     fn the_unknown_is_weaker_than_anything_and_not_called_broken() {
         assert_eq!(KeyAlgorithm::Other("p192").strength(), Strength::Unknown);
-        assert_eq!(KeyAlgorithm::Other("mldsa65-ed25519").strength(), Strength::Unknown);
+        assert_eq!(KeyAlgorithm::Other("eddsa").strength(), Strength::Unknown);
         assert!(Strength::Unknown < Strength::Broken);
     }
 }

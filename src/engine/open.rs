@@ -385,7 +385,12 @@ fn unopened(
     let encrypted = matches!(kind, ClaimKind::Encrypted | ClaimKind::Inline) && error.is_sealed();
     encrypted.then(|| Layer {
         protocol,
-        kind: LayerKind::Encrypted { cipher: "unknown".to_owned(), authenticated: false, recipients: Vec::new() },
+        kind: LayerKind::Encrypted {
+            cipher: "unknown".to_owned(),
+            authenticated: false,
+            recipients: Vec::new(),
+            quantum_safe: false,
+        },
         span,
     })
 }

@@ -21,6 +21,8 @@ pub enum KeyState {
         warning: Option<String>,
         /// What is known of its owner's mail program: `reads aes256-gcm, announced on 2026-11-24`.
         note: Option<String>,
+        /// Whether what it does withstands a quantum computer.
+        quantum_safe: bool,
     },
 }
 

@@ -111,8 +111,13 @@ fn why(disposition: &Disposition) -> String {
 }
 
 fn usable(protocols: &[ProtocolName]) -> BTreeMap<ProtocolName, KeyState> {
-    let state =
-        KeyState::Usable { key: Handle::from_octets(&[1; 20]), source: Source::Owner, warning: None, note: None };
+    let state = KeyState::Usable {
+        key: Handle::from_octets(&[1; 20]),
+        source: Source::Owner,
+        warning: None,
+        note: None,
+        quantum_safe: false,
+    };
     protocols.iter().map(|protocol| (*protocol, state.clone())).collect()
 }
 
@@ -198,13 +203,50 @@ fn a_key_counts_for_a_rule_when_its_source_is_enough() {
         let mut case = Case::new(BOTH);
         case.policy.rules[0].search = search;
         let key = Handle::from_octets(&[1; 20]);
-        let state = KeyState::Usable { key, source, warning: None, note: None };
+        let state = KeyState::Usable { key, source, warning: None, note: None, quantum_safe: false };
         case.keys = [(ProtocolName::Pgp, state)].into();
         let expected = if is_admitted { None } else { Some(Obstacle::MissingKey) };
         assert_eq!(case.decide().obstacle, expected, "{search:?} {source}");
         case.policy.rules[0].conditions = vec![Condition::Key(vec![ProtocolName::Pgp])];
         assert_eq!(case.decide().rule == "last", !is_admitted, "{search:?} {source}");
     }
+}
+
+/// A key that does not withstand quantum computers is missing for a rule that requires it, and the other protocol comes first where that is preferred.
+#[test]
+fn quantum_safety_is_required_or_preferred() {
+    let state = |quantum_safe| {
+        let key = Handle::from_octets(&[1; 20]);
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe }
+    };
+    let (pgp, smime) = (ProtocolName::Pgp, ProtocolName::Smime);
+    let refused = "bob@b.example: key 0101010101010101010101010101010101010101 does not withstand quantum computers";
+    for (quantum, keys, expected) in [
+        (QuantumSafety::Indifferent, [(pgp, false), (smime, true)], Ok(pgp)),
+        (QuantumSafety::Preferred, [(pgp, false), (smime, true)], Ok(smime)),
+        (QuantumSafety::Preferred, [(pgp, false), (smime, false)], Ok(pgp)),
+        (QuantumSafety::Required, [(pgp, false), (smime, true)], Ok(smime)),
+        (QuantumSafety::Required, [(pgp, true), (smime, true)], Ok(pgp)),
+        (QuantumSafety::Required, [(pgp, false), (smime, false)], Err(Obstacle::MissingKey)),
+    ] {
+        let mut case = Case::new(&[Order::Encrypt]);
+        case.policy.rules[0].protocols = vec![pgp, smime];
+        case.policy.rules[0].sealing.quantum = quantum;
+        case.keys = keys.map(|(protocol, is_safe)| (protocol, state(is_safe))).into();
+        let decided = case.decide();
+        match expected {
+            Ok(protocol) => assert_eq!(decided.actions, [Action::Encrypt(protocol)], "{quantum:?} {keys:?}"),
+            Err(obstacle) => {
+                assert_eq!((decided.obstacle, &decided.disposition), (Some(obstacle), &reject(refused)), "{keys:?}");
+            }
+        }
+    }
+    let mut rule = Case::new(&[Order::Encrypt]).policy.rules[0].clone();
+    rule.sealing.quantum = QuantumSafety::Required;
+    assert_eq!(rule.contradiction(), None);
+    rule.orders = [Order::Clear].into();
+    rule.protocols = vec![pgp];
+    assert!(rule.contradiction().is_some());
 }
 
 #[test]

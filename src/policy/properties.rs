@@ -364,8 +364,13 @@ fn mails() -> impl Strategy<Value = Draft> {
 }
 
 fn states() -> impl Strategy<Value = BTreeMap<ProtocolName, KeyState>> {
-    let usable =
-        KeyState::Usable { key: Handle::from_octets(&[7; 20]), source: Source::Owner, warning: None, note: None };
+    let usable = KeyState::Usable {
+        key: Handle::from_octets(&[7; 20]),
+        source: Source::Owner,
+        warning: None,
+        note: None,
+        quantum_safe: false,
+    };
     let state = select(vec![
         usable.clone(),
         usable,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     condition::Condition,
-    sealing::{KeyOwner, Sealing},
+    sealing::{KeyOwner, QuantumSafety, Sealing},
 };
 use crate::{
     keys::{KeyState, PassphraseFrom, ProtocolName, Reach, Source},
@@ -323,6 +323,8 @@ impl Rule {
             Some("says whose key signs, and does not sign")
         } else if self.sends_pages() && self.sealing.further_readers(None).next().is_some() {
             Some("says also-to, and page: an address could not read the page")
+        } else if !says(Order::Encrypt) && self.sealing.quantum != QuantumSafety::Indifferent {
+            Some("says what quantum computers must not open, and does not encrypt")
         } else if !says(Order::Encrypt) && self.search != KeySearch::default() {
             Some("says where keys of recipients may come from, and does not encrypt")
         } else {

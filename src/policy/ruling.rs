@@ -1,8 +1,8 @@
 //! One rule after another, for one recipient.
 
 use super::{
-    Action, AlsoTo, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule,
-    Sealing, Unauthenticated, Wrapping,
+    Action, AlsoTo, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, QuantumSafety, RecipientFacts,
+    Resort, Rule, Sealing, Unauthenticated, Wrapping,
 };
 use crate::{
     keys::{KeyState, ProtocolName},
@@ -186,7 +186,9 @@ impl Walker<'_> {
         });
         let is_reader = |author| protocol.and_then(|protocol| self.facts.further(author, protocol));
         let may_use = |author| self.policy.may_use(self.facts.submitter, author);
-        let is_own = |author| may_use(author) && is_reader(author).is_some_and(KeyState::is_usable);
+        let quantum = sealing.quantum;
+        let admits = |state: &KeyState| state.is_usable() && quantum.admits(state);
+        let is_own = |author| may_use(author) && is_reader(author).is_some_and(admits);
         if !self.facts.author.is_ok_and(is_own) {
             sealing.also_to.retain(|one| *one != AlsoTo::Author);
         }
@@ -314,8 +316,17 @@ impl Walker<'_> {
 
     /// The first protocol of `rule` in which there is a key for each of `roles`.
     fn suited(&self, rule: &Rule, roles: &[Role]) -> Result<ProtocolName, (Obstacle, String)> {
+        if rule.sealing.quantum == QuantumSafety::Preferred && roles.contains(&Role::Recipient) {
+            let is_safe = |protocol: &ProtocolName| {
+                let needed = self.needed(rule, roles, *protocol, QuantumSafety::Required);
+                matches!(Ready::of(needed), Ready::Yes)
+            };
+            if let Some(protocol) = rule.protocols.iter().copied().find(is_safe) {
+                return Ok(protocol);
+            }
+        }
         for protocol in rule.protocols.iter().copied() {
-            match Ready::of(self.needed(rule, roles, protocol)) {
+            match Ready::of(self.needed(rule, roles, protocol, rule.sealing.quantum)) {
                 Ready::No => {}
                 // Do not fall back to the next protocol: this one may have a key.
                 Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
@@ -325,20 +336,22 @@ impl Walker<'_> {
         Err(self.lack(rule))
     }
 
-    /// The keys that `rule` needs for `roles` in `protocol`.
+    /// The keys that `rule` needs for `roles` in `protocol`. One that `quantum` does not admit is missing.
     fn needed<'a>(
         &'a self,
         rule: &'a Rule,
         roles: &'a [Role],
         protocol: ProtocolName,
+        quantum: QuantumSafety,
     ) -> impl Iterator<Item = Option<&'a KeyState>> {
+        let admitted = move |state: Option<&'a KeyState>| state.filter(|state| quantum.admits(state));
         let of = move |role: &Role| match role {
-            Role::Recipient => self.facts.reading(self.recipient, &rule.sealing).get(&protocol),
+            Role::Recipient => admitted(self.facts.reading(self.recipient, &rule.sealing).get(&protocol)),
             Role::Signer => self.facts.signing_by(&rule.sealing).get(&protocol),
         };
         let encrypts = roles.contains(&Role::Recipient);
         let further = required_readers(rule).filter(move |_| encrypts);
-        roles.iter().map(of).chain(further.map(move |address| self.facts.further(address, protocol)))
+        roles.iter().map(of).chain(further.map(move |address| admitted(self.facts.further(address, protocol))))
     }
 
     fn may_sign(&self) -> Result<(), (Obstacle, String)> {
@@ -361,11 +374,13 @@ impl Walker<'_> {
         if rule.says(Order::Encrypt) {
             let keys = self.facts.reading(self.recipient, &rule.sealing);
             let reader = rule.sealing.reader(&self.recipient.path.address);
-            if let Some(lack) = narrow(&mut tried, &reader, |protocol| keys.get(&protocol)) {
+            let quantum = rule.sealing.quantum;
+            if let Some(lack) = narrow(&mut tried, &reader, quantum, |protocol| keys.get(&protocol)) {
                 return lack;
             }
             for address in required_readers(rule) {
-                if let Some(lack) = narrow(&mut tried, address, |protocol| self.facts.further(address, protocol)) {
+                let key = |protocol| self.facts.further(address, protocol);
+                if let Some(lack) = narrow(&mut tried, address, quantum, key) {
                     return lack;
                 }
             }
@@ -528,16 +543,21 @@ fn required_readers(rule: &Rule) -> impl Iterator<Item = &Address> {
 fn narrow<'k>(
     tried: &mut Vec<ProtocolName>,
     reader: &Address,
+    quantum: QuantumSafety,
     key: impl Fn(ProtocolName) -> Option<&'k KeyState>,
 ) -> Option<(Obstacle, String)> {
     let states: Vec<&KeyState> = tried.iter().filter_map(|protocol| key(*protocol)).collect();
-    tried.retain(|protocol| key(*protocol).is_some_and(KeyState::is_usable));
+    tried.retain(|protocol| key(*protocol).is_some_and(|state| state.is_usable() && quantum.admits(state)));
     if !tried.is_empty() {
         return None;
     }
     let has_expired = states.iter().any(|state| matches!(state, KeyState::Expired(_)));
     let obstacle = if has_expired { Obstacle::ExpiredKey } else { Obstacle::MissingKey };
-    Some((obstacle, reasons(states.into_iter(), &format!("{reader}: no encryption key"))))
+    let otherwise = match states.iter().find(|state| !quantum.admits(state)) {
+        Some(KeyState::Usable { key, .. }) => format!("{reader}: key {key} does not withstand quantum computers"),
+        _ => format!("{reader}: no encryption key"),
+    };
+    Some((obstacle, reasons(states.into_iter(), &otherwise)))
 }
 
 fn reasons<'a>(states: impl Iterator<Item = &'a KeyState>, otherwise: &str) -> String {

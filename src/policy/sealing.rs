@@ -2,7 +2,7 @@
 
 use super::PageTexts;
 use crate::{
-    keys::ProtocolName,
+    keys::{KeyState, ProtocolName},
     mail::Address,
     protocol::{Aead, Headers, LegacyDisplay, Padding, Seal, Shape},
     verdict::DOMAIN_SIGNER,
@@ -16,6 +16,25 @@ pub enum KeyOwner {
     Address,
     /// That of its domain, which a gateway there has (RFC 3183).
     Domain,
+}
+
+/// Whether what a rule encrypts has to withstand a quantum computer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum QuantumSafety {
+    /// The first protocol of the rule in which all readers have keys is taken.
+    #[default]
+    Indifferent,
+    /// A protocol in which the keys of all readers withstand one comes before the others.
+    Preferred,
+    /// A key that does not withstand one is missing for the rule.
+    Required,
+}
+
+impl QuantumSafety {
+    /// Whether a reader's key may be used.
+    pub fn admits(self, state: &KeyState) -> bool {
+        !matches!((self, state), (QuantumSafety::Required, KeyState::Usable { quantum_safe: false, .. }))
+    }
 }
 
 /// One more reader of what a rule encrypts.
@@ -58,6 +77,8 @@ pub struct Sealing {
     pub sign_with: KeyOwner,
     /// Who else can read what is encrypted.
     pub also_to: Vec<AlsoTo>,
+    /// Whether it has to withstand a quantum computer.
+    pub quantum: QuantumSafety,
     /// What a page says to its reader; `None`: the default.
     pub page: Option<PageTexts>,
 }
@@ -117,6 +138,7 @@ impl Sealing {
         headers(self) >= headers(floor)
             && self.aead >= floor.aead
             && self.padding >= floor.padding
+            && self.quantum >= floor.quantum
             && self.cipher == floor.cipher
             // Other readers are neither more nor less.
             && self.encrypt_to == floor.encrypt_to
@@ -161,6 +183,8 @@ mod tests {
             (usual(), Sealing { aead: Aead::Always, ..usual() }, false),
             (usual(), Sealing { padding: Padding::PssOaep, ..usual() }, false),
             (Sealing { cipher: Some("3des".to_owned()), ..usual() }, usual(), false),
+            (Sealing { quantum: QuantumSafety::Required, ..usual() }, usual(), true),
+            (usual(), Sealing { quantum: QuantumSafety::Preferred, ..usual() }, false),
             (Sealing { encrypt_to: KeyOwner::Domain, ..usual() }, usual(), false),
             (Sealing { sign_with: KeyOwner::Domain, ..usual() }, usual(), false),
             (Sealing { also_to: vec![AlsoTo::Author], ..usual() }, usual(), false),

@@ -139,6 +139,7 @@ mod tests {
             at: None,
             algorithms: "ed25519-sha512".to_owned(),
             strength: Strength::Strong,
+            quantum_safe: false,
             notes: Vec::new(),
             announcement: None,
         }
@@ -201,7 +202,12 @@ mod tests {
 
     #[test]
     fn a_signature_around_a_ciphertext_passes_nothing() {
-        let cipher = LayerKind::Encrypted { cipher: "aes256".to_owned(), authenticated: true, recipients: Vec::new() };
+        let cipher = LayerKind::Encrypted {
+            cipher: "aes256".to_owned(),
+            authenticated: true,
+            recipients: Vec::new(),
+            quantum_safe: false,
+        };
         let encrypted = Layer { protocol: ProtocolName::Pgp, kind: cipher, span: Span::default() };
         let outer = signed(ProtocolName::Pgp, signature(valid(), &["alice@example.org"]));
         let said = field("mx", &verdict(vec![outer, encrypted]), Examined::Whole);

@@ -116,6 +116,9 @@ struct LayerObject<'a> {
     authenticated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipients: Option<&'a [String]>,
+    /// Of an encrypted layer: whether every way to its content withstands a quantum computer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantum_safe: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     algorithm: Option<&'a str>,
     signatures: Vec<SignatureObject<'a>>,
@@ -132,6 +135,7 @@ struct SignatureObject<'a> {
     addresses: Vec<String>,
     algorithms: &'a str,
     strength: &'static str,
+    quantum_safe: bool,
     covers: &'static str,
     at: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -152,6 +156,7 @@ fn layer_object(layer: &Layer, place: LayerPosition) -> LayerObject<'_> {
         cipher: None,
         authenticated: None,
         recipients: None,
+        quantum_safe: None,
         algorithm: None,
         signatures: Vec::new(),
     };
@@ -160,11 +165,12 @@ fn layer_object(layer: &Layer, place: LayerPosition) -> LayerObject<'_> {
             object.kind = "compressed";
             object.algorithm = Some(algorithm);
         }
-        LayerKind::Encrypted { cipher, authenticated, recipients } => {
+        LayerKind::Encrypted { cipher, authenticated, recipients, quantum_safe } => {
             object.kind = "encrypted";
             object.cipher = Some(cipher);
             object.authenticated = Some(*authenticated);
             object.recipients = Some(recipients);
+            object.quantum_safe = Some(*quantum_safe);
         }
         LayerKind::Signed { signatures } => {
             object.kind = "signed";
@@ -187,6 +193,7 @@ fn signature_object(signature: &Signature) -> SignatureObject<'_> {
         addresses: signature.authenticated.iter().map(|one| one.address().to_string()).collect(),
         algorithms: &signature.algorithms,
         strength: signature.strength.name(),
+        quantum_safe: signature.quantum_safe,
         covers: match signature.covers {
             Covers::Part => "part",
             Covers::Whole => "whole",

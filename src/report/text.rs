@@ -112,11 +112,12 @@ fn layer_line(layer: &Layer) -> String {
     let protocol = layer.protocol.name();
     match &layer.kind {
         LayerKind::Compressed { algorithm } => format!("compressed {protocol} {algorithm}"),
-        LayerKind::Encrypted { cipher, authenticated, recipients } => {
+        LayerKind::Encrypted { cipher, authenticated, recipients, quantum_safe } => {
             let integrity =
                 if *authenticated { "authenticated".to_owned() } else { format!("{BAD}not authenticated{BAD:#}") };
             let to: Vec<String> = recipients.iter().map(|one| printable(one)).collect();
-            format!("encrypted {protocol} {} {integrity}, to {}", printable(cipher), to.join(", "))
+            let quantum = if *quantum_safe { " quantum-safe" } else { "" };
+            format!("encrypted {protocol} {} {integrity}{quantum}, to {}", printable(cipher), to.join(", "))
         }
         LayerKind::Signed { signatures } if signatures.is_empty() => {
             format!("signed {protocol} {BAD}without a signature{BAD:#}")
@@ -155,7 +156,9 @@ fn signature_details(signature: &Signature) -> Vec<String> {
         details.push(format!("{DIM}claims {}, unchecked{DIM:#}", claimed.join(", ")));
     }
     let at = signature.at.map(|at| format!(", {}", rfc3339(at))).unwrap_or_default();
-    details.push(format!("{DIM}{} ({}){at}{DIM:#}", printable(&signature.algorithms), signature.strength.name()));
+    let quantum = if signature.quantum_safe { ", quantum-safe" } else { "" };
+    let (algorithms, strength) = (printable(&signature.algorithms), signature.strength.name());
+    details.push(format!("{DIM}{algorithms} ({strength}{quantum}){at}{DIM:#}"));
     details.extend(signature.notes.iter().map(|note| format!("{DIM}{}{DIM:#}", printable(note))));
     details
 }

@@ -35,6 +35,9 @@ pub enum LayerKind {
         authenticated: bool,
         /// Key IDs or fingerprints as in the message; `hidden` for a wildcard, `password` for a password.
         recipients: Vec<String>,
+        /// Whether no way to the content falls to a quantum computer: every encrypted key in the message is for an algorithm that withstands
+        /// one, or for a password.
+        quantum_safe: bool,
     },
     /// Signs.
     Signed {
@@ -65,6 +68,8 @@ pub struct Signature {
     pub algorithms: String,
     /// The weakest of what it uses.
     pub strength: Strength,
+    /// Whether it cannot be forged with a quantum computer.
+    pub quantum_safe: bool,
     /// What had to be put right in the message before it could be checked, one lower-case line each. Says nothing against it.
     pub notes: Vec<String>,
     /// What it says of its signer's program, when the signer's certificate is among the keys asked and they do not know it yet.

@@ -7,6 +7,7 @@ mod limits;
 mod oracle;
 mod pgp;
 mod pki;
+mod post_quantum;
 mod published;
 mod readers;
 mod sandbox;

@@ -17,6 +17,7 @@ mod own_copy;
 mod own_key;
 mod pages;
 mod policy;
+mod post_quantum;
 mod program;
 mod publish;
 mod reasons;

@@ -40,6 +40,13 @@ fn with_message() -> Lab {
 }
 
 #[test]
+fn post_quantum() {
+    if present(&["jq"]) {
+        assert!(typed("post-quantum.md", &with_message()) > 8);
+    }
+}
+
+#[test]
 fn the_first_ten_minutes() {
     assert!(typed("tutorial.md", &Lab::new()) > 20);
 }

@@ -106,6 +106,13 @@ const SUITES: &[Suite] = &[
         passwords: &[],
     },
     Suite {
+        name: "openpgp-pqc",
+        messages: "openpgp-pqc/test-vectors",
+        endings: &["message.asc", "message-v1.asc", "message-v2.asc"],
+        keys: &["openpgp-pqc/test-vectors"],
+        passwords: &[],
+    },
+    Suite {
         name: "rnp",
         messages: "rnp/src/tests/data",
         endings: &["asc", "pgp", "gpg"],
@@ -212,6 +219,32 @@ fn list_mail_agrees_with_its_manifest() {
     }
     println!("{tiers:#?}");
     assert_eq!(tiers.values().sum::<usize>(), 518);
+}
+
+/// The detached signatures of the authors of RFC 9980, over a text of one line.
+#[test]
+fn published_post_quantum_signatures_hold() {
+    let Some(root) = corpus("openpgp-pqc") else { return };
+    let folder = root.join("test-vectors");
+    let keys = keys(std::slice::from_ref(&folder), &[]);
+    let now = parse_rfc3339("2026-11-23T00:00:00Z").unwrap();
+    let mut held = 0;
+    for file in files(&folder).iter().filter(|file| file.display().to_string().ends_with("-sample-signature.asc")) {
+        let signature = fs::read_to_string(file).unwrap();
+        let judged = |text: &str| {
+            let mail = format!(
+                "Content-Type: multipart/signed; boundary=b; protocol=\"application/pgp-signature\"\r\n\r\n--b\r\n{text}\r\n\
+                 --b\r\nContent-Type: application/pgp-signature\r\n\r\n{signature}\r\n--b--\r\n"
+            );
+            open(mail.into_bytes(), &keys, now, Legacy::Refuse).line()
+        };
+        assert_eq!(judged("Testing\n"), "signed(valid)", "{}", file.display());
+        let changed = "signed(invalid: the octets are not those that were signed)";
+        assert_eq!(judged("Resting\n"), changed, "{}", file.display());
+        held += 1;
+    }
+    // ML-DSA-65, ML-DSA-87, SLH-DSA-SHAKE-128s, -128f, -256s.
+    assert_eq!(held, 5);
 }
 
 /// The messages of suites that hold no mail are put into one.

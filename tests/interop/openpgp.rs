@@ -2,6 +2,7 @@
 //! knows version 6.
 
 mod mime;
+mod post_quantum;
 
 use std::{fs, path::Path};
 

@@ -1,6 +1,7 @@
-// OpenPGP.js on the command line, for tests/interop/openpgp.rs. It lies where POSTSEAL_OPENPGPJS says (a folder with node_modules).
+// OpenPGP.js on the command line, for tests/interop/openpgp.rs. It lies where POSTSEAL_OPENPGPJS says (a folder with node_modules), and
+// POSTSEAL_OPENPGPJS_PACKAGE names another package than openpgp.
 //
-//   generate OUT-SECRET OUT-PUBLIC          a version 6 key, Ed25519 and X25519 (RFC 9580)
+//   generate OUT-SECRET OUT-PUBLIC [TYPE]   a version 6 key, Ed25519 and X25519 (RFC 9580); pqc: of RFC 9980, in Proton's package
 //   sign SECRET DATA OUT                    a detached signature
 //   verify PUBLIC DATA SIGNATURE            writes the signer's key ID, or fails
 //   encrypt SECRET PUBLIC DATA OUT          signed and encrypted, AEAD where the certificate announces it
@@ -8,7 +9,7 @@
 import { createRequire } from 'node:module';
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const openpgp = createRequire(`${process.env.POSTSEAL_OPENPGPJS}/`)('openpgp');
+const openpgp = createRequire(`${process.env.POSTSEAL_OPENPGPJS}/`)(process.env.POSTSEAL_OPENPGPJS_PACKAGE ?? 'openpgp');
 const text = (path) => readFileSync(path, 'utf8');
 const secret = (path) => openpgp.readPrivateKey({ armoredKey: text(path) });
 const certificate = (path) => openpgp.readKey({ armoredKey: text(path) });
@@ -20,9 +21,9 @@ const good = async ({ signatures }) => {
 };
 
 const verbs = {
-  async generate(privatePath, publicPath) {
+  async generate(privatePath, publicPath, type = 'curve25519') {
     const { privateKey, publicKey } = await openpgp.generateKey({
-      type: 'curve25519',
+      type,
       userIDs: [{ name: 'Alice', email: 'alice@example.org' }],
       config: { v6Keys: true, aeadProtect: true },
     });

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::requirements::openpgpjs;
+use crate::support::requirements::{gosop, openpgpjs};
 
 /// One test's folder. GnuPG's agent is stopped when it goes.
 pub(crate) struct Lab {
@@ -68,6 +68,22 @@ impl Lab {
     pub(crate) fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Vec<u8> {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path());
+        succeed(command)
+    }
+
+    /// Runs gosop with this on its standard input; panics unless it exits with 0.
+    pub(crate) fn gosop(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let input = fs::File::open(self.write("gosop.in", input)).expect("written");
+        let mut command = Command::new(gosop());
+        command.args(arguments).stdin(input).current_dir(self.folder.path());
+        succeed(command)
+    }
+
+    /// Runs one verb of `openpgpjs.mjs` with Proton's package.
+    pub(crate) fn protonjs(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut command = Command::new("node");
+        command.env("POSTSEAL_OPENPGPJS", openpgpjs()).env("POSTSEAL_OPENPGPJS_PACKAGE", "@protontech/openpgp");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/openpgpjs.mjs")).args(arguments);
         succeed(command)
     }
 

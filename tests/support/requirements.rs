@@ -34,6 +34,12 @@ pub(crate) fn openpgpjs() -> PathBuf {
     env::var_os("POSTSEAL_OPENPGPJS").map_or_else(default, PathBuf::from)
 }
 
+/// Where `.ci/unpack-gosop` put gosop.
+pub(crate) fn gosop() -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gosop");
+    env::var_os("POSTSEAL_GOSOP").map_or_else(default, PathBuf::from).join("gosop")
+}
+
 /// Where `npm install --prefix` put the packages of other readers.
 pub(crate) fn readers_packages() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/readers");
@@ -52,6 +58,12 @@ fn is_found(program: &str) -> bool {
     }
     if program == "openpgp.js" {
         return openpgpjs().join("node_modules/openpgp").is_dir();
+    }
+    if program == "@protontech/openpgp" {
+        return openpgpjs().join("node_modules/@protontech/openpgp").is_dir();
+    }
+    if program == "gosop" {
+        return gosop().is_file();
     }
     let folders = env::var_os("PATH").unwrap_or_default();
     let administration = ["/usr/sbin", "/sbin"].map(PathBuf::from);

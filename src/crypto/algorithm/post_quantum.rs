@@ -207,20 +207,20 @@ pub(super) const KEYS: &[KeyFacts] = &[
     signing("slh-dsa-sha2-192f", "FIPS 205, table 2: category 3"),
     signing("slh-dsa-sha2-256s", "FIPS 205, table 2: category 5"),
     signing("slh-dsa-sha2-256f", "FIPS 205, table 2: category 5"),
-    signing("slh-dsa-shake-128s", "FIPS 205, table 2: category 1"),
-    signing("slh-dsa-shake-128f", "FIPS 205, table 2: category 1"),
+    KeyFacts { openpgp: &[32], ..signing("slh-dsa-shake-128s", "FIPS 205, table 2: category 1") },
+    KeyFacts { openpgp: &[33], ..signing("slh-dsa-shake-128f", "FIPS 205, table 2: category 1") },
     signing("slh-dsa-shake-192s", "FIPS 205, table 2: category 3"),
     signing("slh-dsa-shake-192f", "FIPS 205, table 2: category 3"),
-    signing("slh-dsa-shake-256s", "FIPS 205, table 2: category 5"),
+    KeyFacts { openpgp: &[34], ..signing("slh-dsa-shake-256s", "FIPS 205, table 2: category 5") },
     signing("slh-dsa-shake-256f", "FIPS 205, table 2: category 5"),
 ];
 
 const fn signing(name: &'static str, _source: &'static str) -> KeyFacts {
-    KeyFacts { strength: STRONG, ..key(name, Signs::Message, Conveys::Nothing, &[]) }
+    KeyFacts { strength: STRONG, quantum_safe: true, ..key(name, Signs::Message, Conveys::Nothing, &[]) }
 }
 
 const fn conveying(name: &'static str, _source: &'static str) -> KeyFacts {
-    KeyFacts { strength: STRONG, ..key(name, Signs::Nothing, Conveys::Encapsulates, &[]) }
+    KeyFacts { strength: STRONG, quantum_safe: true, ..key(name, Signs::Nothing, Conveys::Encapsulates, &[]) }
 }
 
 /// Each has the strength of its category, whatever its size.

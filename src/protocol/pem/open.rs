@@ -85,6 +85,8 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
                 cipher: opened.cipher.name().to_owned(),
                 authenticated,
                 recipients: recipients(&header),
+                // RSA, and keys that both sides had before.
+                quantum_safe: false,
             };
             (vec![layer(encrypted), layer(LayerKind::Signed { signatures })], opened.canonical)
         }

@@ -48,14 +48,14 @@ pub(super) struct SigningKey {
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (key, warning) = (self.candidate.handle().clone(), self.warning.clone());
-        KeyState::Usable { key, source: self.tie, warning, note: None }
+        KeyState::Usable { key, source: self.tie, warning, note: None, quantum_safe: false }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = self.candidate.handle().clone();
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None }
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe: false }
     }
 }
 

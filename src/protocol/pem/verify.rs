@@ -296,6 +296,7 @@ fn described(state: State, signer: Option<String>, covers: Covers) -> Signature 
         at: None,
         algorithms: "unknown".to_owned(),
         strength: Strength::Unknown,
+        quantum_safe: false,
         notes: Vec::new(),
         announcement: None,
     }

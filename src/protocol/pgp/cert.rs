@@ -21,7 +21,7 @@ use super::{
     binding_signatures,
     lenient::LENIENT,
     revocation::{self, Known},
-    words,
+    suite, words,
 };
 use crate::{
     base::{Error, Result, rfc3339},
@@ -123,9 +123,26 @@ pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn 
     cert.userids().filter_map(mailbox).collect()
 }
 
+/// As [`all_usable`]. To encrypt, those that withstand quantum computers where there are any: one is of use only where no
+/// other key opens the message.
+pub(super) fn usable(
+    cert: &Cert,
+    usage: Usage,
+    at: SystemTime,
+    legacy: Legacy,
+    keys: &dyn Keys,
+) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, Unfit> {
+    let mut good = all_usable(cert, usage, at, legacy, keys)?;
+    let is_safe = |key: &Key<PublicParts, UnspecifiedRole>| suite::key_algorithm(key).is_quantum_safe();
+    if usage == Usage::Encrypt && good.iter().any(is_safe) {
+        good.retain(is_safe);
+    }
+    Ok(good)
+}
+
 /// The keys of `cert` that `usage` allows at `at`, newest first. Otherwise the reason, worded to follow the name of the
 /// key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
-pub(super) fn usable(
+pub(super) fn all_usable(
     cert: &Cert,
     usage: Usage,
     at: SystemTime,
@@ -200,6 +217,9 @@ fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, k
     }
     if key.alive().is_err() {
         return Some(not_alive(key.key_expiration_time(), key.key(), at));
+    }
+    if suite::needs_version_6(key.key()) {
+        return Some(format!("algorithm {} is for keys of version 6", suite::public_name(key.key().pk_algo())).into());
     }
     (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()).into())
 }

@@ -22,7 +22,7 @@ use sequoia_openpgp::{
         Marshal,
         stream::{Encryptor, Message, Recipient},
     },
-    types::{AEADAlgorithm, Features, SymmetricAlgorithm},
+    types::{AEADAlgorithm, Features, PublicKeyAlgorithm, SymmetricAlgorithm},
 };
 
 use super::{
@@ -81,6 +81,9 @@ impl Readers {
         let everyone = !wishes.is_empty() && wishes.iter().all(|one| one.aead);
         // OCB is defined only for ciphers with blocks of 128 bits (RFC 9580, section 9.6).
         let container = if everyone && is_aes(cipher) { Container::V2 } else { Container::V1 };
+        if container == Container::V1 {
+            people.iter().try_for_each(|(_, chosen)| is_readable(chosen, cipher))?;
+        }
         let keys =
             people.into_iter().flat_map(|(naming, chosen)| chosen.keys.into_iter().map(move |key| (naming, key)));
         let passwords = passwords.iter().map(|password| Password::from(password.expose())).collect();
@@ -325,11 +328,38 @@ impl Wishes {
         match cert.with_policy(&policy, at) {
             Err(_) => Wishes { ciphers: None, aead: false },
             Ok(valid) => Wishes {
-                ciphers: valid.preferred_symmetric_algorithms().map(<[_]>::to_vec),
+                ciphers: valid.preferred_symmetric_algorithms().map(|list| with_aes256(cert, list.to_vec())),
                 aead: valid.features().is_some_and(|features| features.supports_seipdv2()),
             },
         }
     }
+}
+
+/// A certificate with a post-quantum key supports AES-256, whether it says so or not (RFC 9980, section 7.1).
+fn with_aes256(cert: &Cert, mut list: Vec<SymmetricAlgorithm>) -> Vec<SymmetricAlgorithm> {
+    if cert.keys().any(|key| suite::key_algorithm(key.key()).is_quantum_safe()) {
+        list.push(SymmetricAlgorithm::AES256);
+    }
+    list
+}
+
+/// Refuses a container of version 1 for keys that cannot have it: those of ML-KEM have no other cipher than AES in it, and ML-KEM-1024+X448 has it not at
+/// all (RFC 9980, section 4.3.1).
+fn is_readable(chosen: &Chosen, cipher: SymmetricAlgorithm) -> Result<()> {
+    for key in &chosen.keys {
+        let (fingerprint, name) = (key.fingerprint().to_hex(), suite::public_name(key.pk_algo()));
+        if key.pk_algo() == PublicKeyAlgorithm::MLKEM1024_X448 {
+            let why = "does not go with the older container, which another reader needs";
+            return Err(
+                Error::usage(format!("key {fingerprint}: {name} {why}")).with_hint("encrypt to each of them alone")
+            );
+        }
+        if key.pk_algo() == PublicKeyAlgorithm::MLKEM768_X25519 && !is_aes(cipher) {
+            let cipher = suite::cipher_name(cipher);
+            return Err(Error::usage(format!("key {fingerprint}: {name} does not go with {cipher}")));
+        }
+    }
+    Ok(())
 }
 
 /// The strongest AES that all recipients list; AES-128 if there is none, which every reader must support (RFC 9580,

@@ -52,6 +52,15 @@ pub enum Profile {
     Rfc4880,
     /// Version 6 keys.
     Rfc9580,
+    /// Version 6 keys to which mail is encrypted so that a quantum computer does not open it: ML-KEM, whatever the algorithm of the signatures.
+    Rfc9980,
+}
+
+impl Profile {
+    /// That of a key of this version, without post-quantum algorithms.
+    pub(super) fn of_version(version: u8) -> Profile {
+        if version == 6 { Profile::Rfc9580 } else { Profile::Rfc4880 }
+    }
 }
 
 /// The algorithms of a new certificate's keys.
@@ -61,6 +70,18 @@ pub enum Algorithm {
     /// Ed25519 and X25519 (version 4: EdDSALegacy and ECDH over Curve25519Legacy, RFC 9580, section 9.2).
     #[default]
     Curve25519,
+    /// Ed448 and X448 (version 6).
+    Curve448,
+    /// ML-DSA-65+Ed25519 and ML-KEM-768+X25519 (RFC 9980).
+    MlDsa65,
+    /// ML-DSA-87+Ed448 and ML-KEM-1024+X448 (RFC 9980).
+    MlDsa87,
+    /// SLH-DSA-SHAKE-128s, whose signatures have 8 KB, and ML-KEM-768+X25519 (RFC 9980).
+    SlhDsa128s,
+    /// SLH-DSA-SHAKE-128f, which signs faster in 17 KB, and ML-KEM-768+X25519 (RFC 9980).
+    SlhDsa128f,
+    /// SLH-DSA-SHAKE-256s, whose signatures have 30 KB, and ML-KEM-1024+X448 (RFC 9980).
+    SlhDsa256s,
     /// RSA, 2048 bits.
     Rsa2048,
     /// RSA, 3072 bits.
@@ -86,8 +107,8 @@ pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3 * 31_556_952);
 ///
 /// # Errors
 ///
-/// `Usage` if there is no address, or if name and address do not form a valid user ID; `Unavailable` if the key cannot
-/// be generated.
+/// `Usage` if there is no address, if name and address do not form a valid user ID, or if the profile does not have the
+/// algorithm; `Unavailable` if the key cannot be generated.
 pub fn generate(request: &Request, clock: &dyn Clock) -> Result<Generated> {
     let user_ids = user_ids(request)?;
     let now = clock.now();
@@ -117,16 +138,34 @@ impl Request {
 #[derive(Clone, Copy)]
 pub(super) enum Use {
     Encryption,
+    /// By an algorithm that withstands quantum computers, whatever the profile.
+    QuantumSafeEncryption,
     Signing,
 }
 
 pub(super) fn key<R: KeyRole>(request: &Request, purpose: Use, now: SystemTime) -> Result<Key<SecretParts, R>> {
     let rsa = |bits| RsaComponents::generate(bits).and_then(|parts| rsa(request.profile, &parts, now));
-    let mut key = match request.algorithm {
-        Algorithm::Curve25519 => curve25519(request.profile, purpose).map_err(|error| failed(&error)),
-        Algorithm::Rsa2048 => rsa(2048),
-        Algorithm::Rsa3072 => rsa(3072),
-        Algorithm::Rsa4096 => rsa(4096),
+    let purpose = match (purpose, request.profile) {
+        (Use::Encryption, Profile::Rfc9980) => Use::QuantumSafeEncryption,
+        _ => purpose,
+    };
+    let mut key = match (request.algorithm, purpose) {
+        (algorithm, Use::QuantumSafeEncryption) => ml_kem(request.profile, algorithm).map_err(|error| failed(&error)),
+        (Algorithm::Rsa2048, _) => rsa(2048),
+        (Algorithm::Rsa3072, _) => rsa(3072),
+        (Algorithm::Rsa4096, _) => rsa(4096),
+        (Algorithm::Curve25519, _) => curve25519(request.profile, purpose).map_err(|error| failed(&error)),
+        (Algorithm::Curve448, _) if request.profile == Profile::Rfc4880 => {
+            return Err(
+                Error::usage("key: Ed448 and X448 are for version 6").with_hint("the profile rfc9580, or rfc9980")
+            );
+        }
+        (Algorithm::Curve448, Use::Signing) => Key6::generate_ed448().map(Key::from).map_err(|error| failed(&error)),
+        (Algorithm::Curve448, _) => Key6::generate_x448().map(Key::from).map_err(|error| failed(&error)),
+        (algorithm, _) if request.profile == Profile::Rfc9980 => signing(algorithm).map_err(|error| failed(&error)),
+        _ => {
+            return Err(Error::usage("key: post-quantum signatures are for the profile rfc9980"));
+        }
     }?;
     key.set_creation_time(now).map_err(|error| failed(&error))?;
     Ok(key)
@@ -134,10 +173,31 @@ pub(super) fn key<R: KeyRole>(request: &Request, purpose: Use, now: SystemTime) 
 
 fn curve25519<R: KeyRole>(profile: Profile, purpose: Use) -> anyhow::Result<Key<SecretParts, R>> {
     Ok(match (profile, purpose) {
-        (Profile::Rfc4880, Use::Encryption) => Key4::generate_ecc(false, Curve::Cv25519)?.into(),
         (Profile::Rfc4880, Use::Signing) => Key4::generate_ecc(true, Curve::Ed25519)?.into(),
-        (Profile::Rfc9580, Use::Encryption) => Key6::generate_x25519()?.into(),
-        (Profile::Rfc9580, Use::Signing) => Key6::generate_ed25519()?.into(),
+        (Profile::Rfc4880, _) => Key4::generate_ecc(false, Curve::Cv25519)?.into(),
+        (Profile::Rfc9580 | Profile::Rfc9980, Use::Signing) => Key6::generate_ed25519()?.into(),
+        (Profile::Rfc9580 | Profile::Rfc9980, _) => Key6::generate_x25519()?.into(),
+    })
+}
+
+/// The level of the signing key decides that of the encryption key (RFC 9980, section 2.3). Keys of version 4 have but one algorithm.
+fn ml_kem<R: KeyRole>(profile: Profile, algorithm: Algorithm) -> anyhow::Result<Key<SecretParts, R>> {
+    Ok(match (profile, algorithm) {
+        (Profile::Rfc4880, _) => Key4::generate_mlkem768_x25519()?.into(),
+        (_, Algorithm::Curve448 | Algorithm::MlDsa87 | Algorithm::SlhDsa256s) => {
+            Key6::generate_mlkem1024_x448()?.into()
+        }
+        _ => Key6::generate_mlkem768_x25519()?.into(),
+    })
+}
+
+fn signing<R: KeyRole>(algorithm: Algorithm) -> anyhow::Result<Key<SecretParts, R>> {
+    Ok(match algorithm {
+        Algorithm::MlDsa87 => Key6::generate_mldsa87_ed448()?.into(),
+        Algorithm::SlhDsa128s => Key6::generate_slhdsa128s()?.into(),
+        Algorithm::SlhDsa128f => Key6::generate_slhdsa128f()?.into(),
+        Algorithm::SlhDsa256s => Key6::generate_slhdsa256s()?.into(),
+        _ => Key6::generate_mldsa65_ed25519()?.into(),
     })
 }
 
@@ -145,7 +205,7 @@ fn rsa<R: KeyRole>(profile: Profile, parts: &RsaComponents, now: SystemTime) -> 
     let made = Key4::<SecretParts, R>::import_secret_rsa(parts.d.expose(), parts.p.expose(), parts.q.expose(), now);
     let made = made.and_then(|key| match profile {
         Profile::Rfc4880 => Ok(Key::from(key)),
-        Profile::Rfc9580 => {
+        Profile::Rfc9580 | Profile::Rfc9980 => {
             Key6::with_secret(now, key.pk_algo(), key.mpis().clone(), key.secret().clone()).map(Key::from)
         }
     });
@@ -180,7 +240,7 @@ pub(super) fn bind(
     let mut packets = Vec::new();
     // Version 6 keys carry preferences in a direct-key signature (RFC 9580, section 10.1.1), version 4 keys in each
     // user ID binding.
-    if request.profile == Profile::Rfc9580 {
+    if request.profile != Profile::Rfc4880 {
         let direct = preferences(signature(SignatureType::DirectKey, now)?, request)?;
         packets.push(direct.sign_direct_key(signer, bare.primary_key().key())?.into());
     }
@@ -227,7 +287,7 @@ fn preferences(builder: SignatureBuilder, request: &Request) -> anyhow::Result<S
         .set_preferred_symmetric_algorithms(vec![SymmetricAlgorithm::AES256, SymmetricAlgorithm::AES128])?;
     match request.profile {
         Profile::Rfc4880 => builder.set_features(Features::empty().set_seipdv1()),
-        Profile::Rfc9580 => builder
+        Profile::Rfc9580 | Profile::Rfc9980 => builder
             .set_features(Features::empty().set_seipdv1().set_seipdv2())?
             .set_preferred_aead_ciphersuites(vec![(SymmetricAlgorithm::AES256, AEADAlgorithm::OCB)]),
     }
@@ -246,7 +306,7 @@ pub(super) fn lock<R: KeyRole>(
     let (public, mut secret) = key.take_secret();
     match profile {
         Profile::Rfc4880 => secret.encrypt_in_place(&public, &password)?,
-        Profile::Rfc9580 => {
+        Profile::Rfc9580 | Profile::Rfc9980 => {
             let mut salt = [0; 16];
             random(&mut salt)?;
             let s2k = S2K::Argon2 { salt, t: 3, p: 4, m: 16 };
@@ -292,4 +352,53 @@ pub(super) fn user_id(name: Option<&str>, address: &Address) -> Result<UserID> {
 
 pub(super) fn failed(error: &anyhow::Error) -> Error {
     words::of_machine(error).unwrap_or_else(|| Error::unavailable(format!("key generation: {}", words::reason(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::SystemClock, protocol::pgp::suite};
+
+    /// The algorithms of the primary key and of the subkey.
+    fn made(profile: Profile, algorithm: Algorithm) -> Result<Vec<String>> {
+        let mut request = Request::new(Address::parse("alice@example.org").unwrap());
+        (request.profile, request.algorithm) = (profile, algorithm);
+        let described = generate(&request, &SystemClock)?.described;
+        let cert = super::super::cert::parse(&described.record)?;
+        Ok(cert
+            .keys()
+            .map(|key| format!("{} {}", key.key().version(), suite::key_algorithm(key.key()).name()))
+            .collect())
+    }
+
+    #[test]
+    fn the_profile_and_the_algorithm_decide_both_keys() {
+        for (profile, algorithm, expected) in [
+            (Profile::Rfc4880, Algorithm::Curve25519, ["4 ed25519", "4 x25519"]),
+            (Profile::Rfc9580, Algorithm::Curve448, ["6 ed448", "6 x448"]),
+            (Profile::Rfc9980, Algorithm::Curve448, ["6 ed448", "6 mlkem1024-x448"]),
+            (Profile::Rfc9980, Algorithm::Curve25519, ["6 ed25519", "6 mlkem768-x25519"]),
+            (Profile::Rfc9980, Algorithm::MlDsa65, ["6 mldsa65-ed25519", "6 mlkem768-x25519"]),
+            (Profile::Rfc9980, Algorithm::MlDsa87, ["6 mldsa87-ed448", "6 mlkem1024-x448"]),
+            (Profile::Rfc9980, Algorithm::SlhDsa128f, ["6 slh-dsa-shake-128f", "6 mlkem768-x25519"]),
+        ] {
+            assert_eq!(made(profile, algorithm).unwrap(), expected, "{profile:?} {algorithm:?}");
+        }
+        for (profile, algorithm) in [
+            (Profile::Rfc4880, Algorithm::Curve448),
+            (Profile::Rfc4880, Algorithm::MlDsa65),
+            (Profile::Rfc9580, Algorithm::SlhDsa256s),
+        ] {
+            let error = made(profile, algorithm).unwrap_err();
+            assert_eq!(error.kind(), crate::base::Kind::Usage, "{profile:?} {algorithm:?}: {error}");
+        }
+    }
+
+    #[test]
+    #[ignore = "each signature takes seconds in a debug build"]
+    fn the_small_signatures_of_slh_dsa_are_made_too() {
+        let slow = |algorithm| made(Profile::Rfc9980, algorithm).unwrap();
+        assert_eq!(slow(Algorithm::SlhDsa128s), ["6 slh-dsa-shake-128s", "6 mlkem768-x25519"]);
+        assert_eq!(slow(Algorithm::SlhDsa256s), ["6 slh-dsa-shake-256s", "6 mlkem1024-x448"]);
+    }
 }

@@ -269,8 +269,10 @@ fn bare(octets: &[u8], wanted: &Handle) -> Option<Result<Arc<dyn SecretKey>>> {
     let key =
         bodies.filter_map(|(_, body)| Bare::read(body)).find(|key| handle(&key.public.fingerprint()) == *wanted)?;
     let secret = mpi::SecretKeyMaterial::from_bytes_with_checksum(key.algorithm, key.secret, SecretKeyChecksum::Sum16);
-    let key = software(key.public.mpis(), &secret.ok()?)?;
-    Some(key.map(|key| Arc::new(key) as Arc<dyn SecretKey>))
+    if suite::is_of_version_6(key.algorithm) {
+        return None;
+    }
+    software(key.public.mpis(), &secret.ok()?)
 }
 
 /// A secret key packet without a passphrase.

@@ -8,6 +8,7 @@ mod binding_signatures;
 mod brainpool;
 mod cert;
 mod chunks;
+mod composite;
 mod container;
 mod counting;
 mod derivation;
@@ -76,6 +77,7 @@ mod words;
 // partial.rs    packets with partial lengths
 // armored.rs    write armor
 // suite.rs      names and numbers of algorithms
+// composite.rs  keys of an elliptic curve and of an algorithm that withstands quantum computers
 // brainpool.rs  encrypt to brainpool curves, which Sequoia's backend does not support
 // binding_signatures.rs verify the signatures of a certificate's own keys
 // cert.rs       one certificate: its usable keys, or why there are none

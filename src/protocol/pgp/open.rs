@@ -236,10 +236,11 @@ fn layers(
     for wrap in &unpacked.wraps {
         let kind = match wrap {
             Wrap::Compressed(algorithm) => LayerKind::Compressed { algorithm: (*algorithm).to_owned() },
-            Wrap::Encrypted { cipher, authenticated, recipients } => LayerKind::Encrypted {
+            Wrap::Encrypted { cipher, authenticated, recipients, quantum_safe } => LayerKind::Encrypted {
                 cipher: cipher.clone(),
                 authenticated: *authenticated,
                 recipients: recipients.clone(),
+                quantum_safe: *quantum_safe,
             },
             Wrap::Signed { signatures, over: Over::Text, .. } => {
                 LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context, budget)? }

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     base::{Error, Limits, Result, Secret, rfc3339},
-    crypto::KeyAlgorithm,
+    crypto::{Conveys, KeyAlgorithm, SlhDsa},
     keys::{Handle, Keys, Passphrases, Record, RevocationReason},
     mail::{Address, address},
     protocol::Described,
@@ -129,17 +129,36 @@ impl OwnCert {
         self.with(packets)
     }
 
-    /// Adds an encryption subkey that is valid for `validity`, locked as the primary key is. Senders take the newest one.
+    /// Adds an encryption subkey that is valid for `validity`, locked as the primary key is. Senders take the newest one, and of one that withstands
+    /// quantum computers and others the former, if their program knows it.
     ///
     /// # Errors
     ///
-    /// `NoKey` when no passphrase opens the primary key; `Unavailable` when the key cannot be generated.
-    pub fn add_subkey(&mut self, validity: Option<Duration>, record: &Record, held: &Held<'_>) -> Result<Described> {
+    /// `NoKey` when no passphrase opens the primary key; `Usage` when [`NewSubkey::QuantumSafe`] is there already; `Unavailable` when the key cannot be
+    /// generated.
+    pub fn add_subkey(
+        &mut self,
+        kind: NewSubkey,
+        validity: Option<Duration>,
+        record: &Record,
+        held: &Held<'_>,
+    ) -> Result<Described> {
+        let is_safe = self.is_quantum_safe();
+        if kind == NewSubkey::QuantumSafe && is_safe {
+            let why = format!("key {}: has an encryption subkey that withstands quantum computers", self.fingerprint);
+            return Err(Error::usage(why).with_hint("--new-subkey makes another one"));
+        }
+        let primary = self.cert.primary_key().key().clone().role_into_unspecified();
+        let signs_safely = suite::key_algorithm(&primary).is_quantum_safe();
+        let purpose = match kind {
+            NewSubkey::Same if !is_safe && !signs_safely => Use::Encryption,
+            NewSubkey::Same | NewSubkey::QuantumSafe => Use::QuantumSafeEncryption,
+        };
         let passphrase = passphrase_of(record, held.octets, held.passphrases, held.limits)?;
-        let profile = if self.cert.primary_key().key().version() == 6 { Profile::Rfc9580 } else { Profile::Rfc4880 };
+        let profile = Profile::of_version(self.cert.primary_key().key().version());
         let no_address = Address::parse("postseal@invalid")?;
         let request = Request { profile, algorithm: self.algorithm(), validity, ..Request::new(no_address) };
-        let key = generate::key::<SubordinateRole>(&request, Use::Encryption, self.at)?;
+        let key = generate::key::<SubordinateRole>(&request, purpose, self.at)?;
         let fingerprint = handle(&key.fingerprint());
         let made = generate::signature(SignatureType::SubkeyBinding, self.at)
             .and_then(|builder| encryption(builder, validity))
@@ -197,7 +216,8 @@ impl OwnCert {
             let builder = fresh(direct)?.set_key_validity_period(period)?;
             packets.push(builder.sign_direct_key(&mut signer, primary.key())?.into());
         }
-        let first = valid.primary_userid().ok().map(|user_id| user_id.userid().clone());
+        let (first, is_safe) =
+            (valid.primary_userid().ok().map(|user_id| user_id.userid().clone()), self.is_quantum_safe());
         for user_id in valid.userids().revoked(false) {
             let old = user_id.binding_signature();
             // A certificate of version 6 says it in the direct-key signature alone.
@@ -211,7 +231,11 @@ impl OwnCert {
         for subkey in valid.keys().subkeys().revoked(false) {
             let of_use = match subkeys {
                 Subkeys::All => true,
-                Subkeys::Signing => !(subkey.for_transport_encryption() || subkey.for_storage_encryption()),
+                Subkeys::Signing if subkey.for_transport_encryption() || subkey.for_storage_encryption() => {
+                    // A new one that withstands quantum computers does not take the place of one for other programs.
+                    is_safe && !suite::key_algorithm(subkey.key()).is_quantum_safe()
+                }
+                Subkeys::Signing => true,
             };
             if of_use && self.is_in_use(&valid, subkey.key_expiration_time()) {
                 let builder = fresh(subkey.binding_signature())?;
@@ -229,12 +253,26 @@ impl OwnCert {
         end.is_none_or(|end| end >= until)
     }
 
+    /// Whether one of the encryption subkeys in use withstands quantum computers. A new one must not fall short of it.
+    fn is_quantum_safe(&self) -> bool {
+        let Ok(valid) = self.cert.with_policy(&LENIENT, self.at) else { return false };
+        valid.keys().subkeys().revoked(false).any(|subkey| {
+            suite::key_algorithm(subkey.key()).conveys() == Conveys::Encapsulates
+                && self.is_in_use(&valid, subkey.key_expiration_time())
+        })
+    }
+
     fn algorithm(&self) -> Algorithm {
         let primary = self.cert.primary_key().key().clone().role_into_unspecified();
         match suite::key_algorithm(&primary) {
             KeyAlgorithm::Rsa(0..=2048) => Algorithm::Rsa2048,
             KeyAlgorithm::Rsa(2049..=3072) => Algorithm::Rsa3072,
             KeyAlgorithm::Rsa(_) => Algorithm::Rsa4096,
+            // A subkey of version 4 is of Curve25519.
+            KeyAlgorithm::Ed448 if primary.version() == 6 => Algorithm::Curve448,
+            // The others of RFC 9980, at its lower level.
+            KeyAlgorithm::Other("mldsa87-ed448") => Algorithm::MlDsa87,
+            KeyAlgorithm::SlhDsa(SlhDsa::Shake256s) => Algorithm::SlhDsa256s,
             _ => Algorithm::Curve25519,
         }
     }
@@ -248,6 +286,16 @@ impl OwnCert {
     fn failed(&self, error: &anyhow::Error) -> Error {
         words::of_machine(error).unwrap_or_else(|| failed(&self.fingerprint, error))
     }
+}
+
+/// The kind of a new encryption subkey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewSubkey {
+    /// One beside those that are there, which other programs may still need, that withstands quantum computers: ML-KEM-768+X25519 in a key of version 4
+    /// (RFC 9980, section 4.3.2).
+    QuantumSafe,
+    /// As those that are there.
+    Same,
 }
 
 /// Which subkeys get a new expiry with the primary key.

@@ -47,7 +47,7 @@ pub(super) enum Wrap {
     /// A compressed data packet.
     Compressed(&'static str),
     /// A decrypted encryption container. Its integrity check has passed when [`unpack`] returns.
-    Encrypted { cipher: String, authenticated: bool, recipients: Vec<String> },
+    Encrypted { cipher: String, authenticated: bool, recipients: Vec<String>, quantum_safe: bool },
     /// Signatures, in the order found.
     Signed { signatures: Vec<Found>, open: usize, over: Over },
 }
@@ -305,7 +305,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         let authenticated = container.is_authenticated();
         drop(container);
         let recipients = esks.iter().map(Esk::recipient).collect();
-        self.wraps.push(Wrap::Encrypted { cipher, authenticated, recipients });
+        let quantum_safe = esks.iter().all(Esk::is_quantum_safe);
+        self.wraps.push(Wrap::Encrypted { cipher, authenticated, recipients, quantum_safe });
         self.depth += 1;
         let walked = self.run(Chunks::new(plain));
         self.depth -= 1;

@@ -1,5 +1,4 @@
-//! Verifies a digest with a public key: with `crypto` where it supports the algorithm, otherwise with Sequoia (DSA,
-//! Ed448, post-quantum).
+//! Verifies a digest with a public key: with `crypto` where it supports the algorithm, otherwise with Sequoia (DSA).
 
 use std::borrow::Cow;
 
@@ -12,21 +11,41 @@ use sequoia_openpgp::{
     },
 };
 
-use super::suite;
+use super::{composite::verify_both, suite};
 use crate::{
-    crypto::{KeyAlgorithm, PublicKey, Scheme, Unverified, verify},
+    crypto::{KeyAlgorithm, MlDsa, PublicKey, Scheme, SlhDsa, Unverified, verify},
     verdict::Why,
 };
 
 /// Checks that `key` made `signature` over `digest`. Errors: [`Why::Mismatch`], or [`Why::UnknownAlgorithm`] if the
 /// algorithm is not supported.
 pub(super) fn check(key: &Key<PublicParts, UnspecifiedRole>, signature: &Signature, digest: &[u8]) -> Result<(), Why> {
+    admissible(key, signature, digest)?;
     match fast(key, signature, digest) {
         Some(Ok(())) => Ok(()),
         Some(Err(Unverified::Signature)) => Err(Why::Mismatch),
         Some(Err(_)) | None => {
             key.verify(signature.mpis(), signature.hash_algo(), digest).map_err(|error| refused(&error))
         }
+    }
+}
+
+/// What RFC 9980 demands of a signature by an algorithm that withstands quantum computers: version 6 (sections 5.3.1 and 6.2.1) and a digest of 256
+/// bits or more.
+fn admissible(key: &Key<PublicParts, UnspecifiedRole>, signature: &Signature, digest: &[u8]) -> Result<(), Why> {
+    let name = suite::public_name(signature.pk_algo());
+    if !KeyAlgorithm::Other(name).is_quantum_safe() {
+        return Ok(());
+    }
+    if signature.version() < 6 || key.version() < 6 {
+        return Err(Why::Malformed(format!("{name} is for version 6 (RFC 9980)")));
+    }
+    match digest.len() {
+        0..32 => Err(Why::Malformed(format!(
+            "{} is too short a digest for {name} (RFC 9980)",
+            suite::hash_name(signature.hash_algo())
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -43,6 +62,35 @@ fn fast(
         }
         (mpi::PublicKey::Ed25519 { a }, mpi::Signature::Ed25519 { s }) => {
             Some(verify(PublicKey::Ed25519(a), Scheme::EdDsa, digest, s.as_slice()))
+        }
+        (mpi::PublicKey::Ed448 { a }, mpi::Signature::Ed448 { s }) => {
+            Some(verify(PublicKey::Ed448(a.as_slice()), Scheme::EdDsa, digest, s.as_slice()))
+        }
+        (
+            mpi::PublicKey::MLDSA65_Ed25519 { eddsa: point, mldsa: key },
+            mpi::Signature::MLDSA65_Ed25519 { eddsa, mldsa },
+        ) => {
+            let post_quantum = PublicKey::MlDsa { set: MlDsa::MlDsa65, key: key.as_slice() };
+            let curve = (PublicKey::Ed25519(point.as_slice()), eddsa.as_slice());
+            Some(verify_both(curve, (post_quantum, mldsa.as_slice()), digest))
+        }
+        (
+            mpi::PublicKey::MLDSA87_Ed448 { eddsa: point, mldsa: key },
+            mpi::Signature::MLDSA87_Ed448 { eddsa, mldsa },
+        ) => {
+            let post_quantum = PublicKey::MlDsa { set: MlDsa::MlDsa87, key: key.as_slice() };
+            let curve = (PublicKey::Ed448(point.as_slice()), eddsa.as_slice());
+            Some(verify_both(curve, (post_quantum, mldsa.as_slice()), digest))
+        }
+        (mpi::PublicKey::SLHDSA128s { public: key }, mpi::Signature::SLHDSA128s { sig }) => {
+            Some(verify(PublicKey::SlhDsa { set: SlhDsa::Shake128s, key }, Scheme::Pure, digest, sig.as_slice()))
+        }
+        (mpi::PublicKey::SLHDSA128f { public: key }, mpi::Signature::SLHDSA128f { sig }) => {
+            Some(verify(PublicKey::SlhDsa { set: SlhDsa::Shake128f, key }, Scheme::Pure, digest, sig.as_slice()))
+        }
+        (mpi::PublicKey::SLHDSA256s { public }, mpi::Signature::SLHDSA256s { sig }) => {
+            let key = PublicKey::SlhDsa { set: SlhDsa::Shake256s, key: public.as_slice() };
+            Some(verify(key, Scheme::Pure, digest, sig.as_slice()))
         }
         (mpi::PublicKey::EdDSA { q, .. }, mpi::Signature::EdDSA { r, s })
             if suite::key_algorithm(key) == KeyAlgorithm::Ed25519 =>
@@ -78,5 +126,36 @@ fn refused(error: &anyhow::Error) -> Why {
             Why::UnknownAlgorithm(suite::public_name(algorithm).to_owned())
         }
         _ => Why::Mismatch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sequoia_openpgp::{
+        packet::{
+            key::{Key4, Key6, SecretParts},
+            signature::SignatureBuilder,
+        },
+        types::{HashAlgorithm, SignatureType},
+    };
+
+    use super::*;
+
+    /// RFC 9980, sections 5.3.1 and 5.3.2.
+    #[test]
+    fn post_quantum_signatures_need_version_6_and_a_long_digest() {
+        let key: Key<SecretParts, UnspecifiedRole> = Key6::generate_mldsa65_ed25519().unwrap().into();
+        let (digest, hash) = ([5; 64], HashAlgorithm::SHA512);
+        let signature = SignatureBuilder::new(SignatureType::Binary).set_hash_algo(hash);
+        let signature = signature.sign_message(&mut key.clone().into_keypair().unwrap(), b"text").unwrap();
+        let public = key.take_secret().0;
+        let checked = |key: &Key<PublicParts, UnspecifiedRole>, digest: &[u8]| check(key, &signature, digest);
+        assert_eq!(checked(&public, &digest), Err(Why::Mismatch));
+        let short = "sha512 is too short a digest for mldsa65-ed25519 (RFC 9980)";
+        assert_eq!(checked(&public, &[5; 31]), Err(Why::Malformed(short.to_owned())));
+        assert_eq!(checked(&public, &[5; 32]), Err(Why::Mismatch));
+        let four = Key4::new(public.creation_time(), public.pk_algo(), public.mpis().clone()).unwrap();
+        let old = "mldsa65-ed25519 is for version 6 (RFC 9980)";
+        assert_eq!(checked(&four.into(), &digest), Err(Why::Malformed(old.to_owned())));
     }
 }

@@ -16,7 +16,7 @@ use super::{
     cert::{self, Usage, policy},
     keyfile::{self, Armor},
     revocation::{self, Known},
-    words,
+    suite, words,
 };
 use crate::{
     base::{Error, Result},
@@ -30,7 +30,7 @@ use crate::{
 pub enum Extent {
     /// What encrypts to the owner and verifies their signatures: the user IDs of the address, and the valid subkeys.
     Keys,
-    /// The five packets of an Autocrypt field (Autocrypt Level 1, "OpenPGP Based key data"): one user ID, and the subkey that mail is encrypted to.
+    /// The five packets of an Autocrypt field (Autocrypt Level 1, "OpenPGP Based key data"): one user ID, and the subkey that most programs encrypt to.
     Autocrypt,
 }
 
@@ -90,7 +90,7 @@ fn valid(
     keys: &dyn Keys,
 ) -> std::result::Result<Vec<Packet>, String> {
     let policy = policy(at, Legacy::Refuse);
-    let encrypting = cert::usable(cert, Usage::Encrypt, at, Legacy::Refuse, keys);
+    let encrypting = cert::all_usable(cert, Usage::Encrypt, at, Legacy::Refuse, keys);
     let valid = cert.with_policy(&policy, at).map_err(|error| words::reason(&error))?;
     if valid.alive().is_err() {
         return Err(encrypting.err().map_or_else(|| "expired".to_owned(), |why| why.to_string()));
@@ -108,7 +108,10 @@ fn valid(
     let first = match extent {
         Extent::Keys => None,
         Extent::Autocrypt => {
-            Some(encrypting.map_err(|why| why.to_string())?.first().map(|key| key.fingerprint())).flatten()
+            let all = encrypting.map_err(|why| why.to_string())?;
+            // Few programs know algorithms that withstand quantum computers, and they get the whole certificate elsewhere.
+            let known = all.iter().find(|key| !suite::key_algorithm(key).is_quantum_safe());
+            known.or(all.first()).map(|key| key.fingerprint())
         }
     };
     for subkey in valid.keys().subkeys().alive().revoked(false).supported() {

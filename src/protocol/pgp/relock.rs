@@ -39,7 +39,7 @@ pub fn relock(
     let mut packets: Vec<Packet> = Vec::new();
     for held in cert.keys().secret().filter(|held| !is_stub(held.key().secret())) {
         let plain = plain(&cert, held.key(), passphrases, &mut budget)?.0;
-        let profile = if plain.version() == 6 { Profile::Rfc9580 } else { Profile::Rfc4880 };
+        let profile = Profile::of_version(plain.version());
         let locked = lock(plain, profile, passphrase).map_err(failed)?;
         packets.push(match held.primary() {
             true => locked.role_into_primary().into(),

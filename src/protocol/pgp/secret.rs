@@ -13,13 +13,15 @@ use sequoia_openpgp::{
         Key,
         key::{PublicParts, SecretParts, UnspecifiedRole},
     },
-    types::{Curve as PgpCurve, HashAlgorithm, SymmetricAlgorithm},
+    types::{Curve as PgpCurve, HashAlgorithm, PublicKeyAlgorithm, SymmetricAlgorithm},
 };
 
-use super::{suite, words};
+use super::{composite, suite, words};
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{Hash, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, hkdf},
+    crypto::{
+        Hash, KeyAlgorithm, PostQuantumSecret, RsaComponents, Scheme, SecretKey, SlhDsa, SoftwareKey, Unwrap, hkdf,
+    },
 };
 
 /// A secret key with its public key, in the form that Sequoia needs for signing and decrypting.
@@ -72,6 +74,17 @@ impl Signer for Handled {
             mpi::PublicKey::Ed448 { .. } => {
                 Ok(mpi::Signature::Ed448 { s: Box::new(sign(Scheme::EdDsa)?.as_slice().try_into()?) })
             }
+            mpi::PublicKey::MLDSA65_Ed25519 { .. } => {
+                let (eddsa, mldsa) = parts(sign(Scheme::Pure)?, 64);
+                Ok(mpi::Signature::MLDSA65_Ed25519 { eddsa: fixed(eddsa)?, mldsa: fixed(mldsa)? })
+            }
+            mpi::PublicKey::MLDSA87_Ed448 { .. } => {
+                let (eddsa, mldsa) = parts(sign(Scheme::Pure)?, 114);
+                Ok(mpi::Signature::MLDSA87_Ed448 { eddsa: fixed(eddsa)?, mldsa: fixed(mldsa)? })
+            }
+            mpi::PublicKey::SLHDSA128s { .. } => Ok(mpi::Signature::SLHDSA128s { sig: fixed(sign(Scheme::Pure)?)? }),
+            mpi::PublicKey::SLHDSA128f { .. } => Ok(mpi::Signature::SLHDSA128f { sig: fixed(sign(Scheme::Pure)?)? }),
+            mpi::PublicKey::SLHDSA256s { .. } => Ok(mpi::Signature::SLHDSA256s { sig: fixed(sign(Scheme::Pure)?)? }),
             _ => Err(self.secret.algorithm().refuses("sign").into()),
         }
     }
@@ -118,6 +131,22 @@ impl Handled {
                 let keying = [e.as_slice(), u.as_slice(), secret.agree(&**e)?.expose()].concat();
                 unwrap(Hash::Sha512, keying, b"OpenPGP X448", SymmetricAlgorithm::AES256, key)
             }
+            (
+                mpi::PublicKey::MLKEM768_X25519 { ecdh: recipient, .. },
+                mpi::Ciphertext::MLKEM768_X25519 { ecdh: peer, mlkem: capsule, esk: wrapped },
+            ) => {
+                let algorithm = PublicKeyAlgorithm::MLKEM768_X25519;
+                let (recipient, peer, capsule) = (recipient.as_slice(), peer.as_slice(), capsule.as_slice());
+                composite::Encrypted { algorithm, recipient, peer, capsule, wrapped }.open(secret.as_ref())
+            }
+            (
+                mpi::PublicKey::MLKEM1024_X448 { ecdh: recipient, .. },
+                mpi::Ciphertext::MLKEM1024_X448 { ecdh: peer, mlkem: capsule, esk: wrapped },
+            ) => {
+                let algorithm = PublicKeyAlgorithm::MLKEM1024_X448;
+                let (recipient, peer, capsule) = (recipient.as_slice(), peer.as_slice(), capsule.as_slice());
+                composite::Encrypted { algorithm, recipient, peer, capsule, wrapped }.open(secret.as_ref())
+            }
             _ => Err(secret.algorithm().refuses("decrypt data for another algorithm").into()),
         }
     }
@@ -152,15 +181,23 @@ pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<d
     if key.secret().is_encrypted() {
         return Err(locked());
     }
+    if suite::needs_version_6(key) {
+        let (fingerprint, name) = (key.fingerprint(), suite::public_name(key.pk_algo()));
+        let why = format!("key {fingerprint}: {name} is for keys of version 6 (RFC 9980)");
+        return Err(Unusable::Unserved(Error::no_key(why)));
+    }
     let pair = key.clone().into_keypair().map_err(|_| locked())?;
     pair.secret().map(|secret| match software(key.mpis(), secret) {
-        Some(key) => Ok(Arc::new(key.map_err(Unusable::Unfit)?) as Arc<dyn SecretKey>),
+        Some(key) => key.map_err(Unusable::Unfit),
         None => Ok(Arc::new(SequoiaKey::new(pair.clone())?) as Arc<dyn SecretKey>),
     })
 }
 
 /// `None` if `crypto` does not support the algorithm.
-pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Result<SoftwareKey>> {
+pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Result<Arc<dyn SecretKey>>> {
+    if let Some(key) = composite::key_of(public, secret) {
+        return Some(key.map(|key| Arc::new(key) as Arc<dyn SecretKey>));
+    }
     let key = match (public, secret) {
         (mpi::PublicKey::RSA { e, n }, SecretKeyMaterial::RSA { d, p, q, u }) => SoftwareKey::rsa(&RsaComponents {
             n: n.value().to_vec(),
@@ -197,12 +234,26 @@ pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> O
         (mpi::PublicKey::ElGamal { p, g, y }, SecretKeyMaterial::ElGamal { x }) => {
             SoftwareKey::elgamal(p.value(), g.value(), y.value(), &octets(x.value()))
         }
+        (mpi::PublicKey::Ed448 { a }, SecretKeyMaterial::Ed448 { x }) => SoftwareKey::ed448(&octets(x), a.as_slice()),
+        (mpi::PublicKey::SLHDSA128s { public }, SecretKeyMaterial::SLHDSA128s { secret }) => {
+            slh_dsa(SlhDsa::Shake128s, secret, public)
+        }
+        (mpi::PublicKey::SLHDSA128f { public }, SecretKeyMaterial::SLHDSA128f { secret }) => {
+            slh_dsa(SlhDsa::Shake128f, secret, public)
+        }
+        (mpi::PublicKey::SLHDSA256s { public }, SecretKeyMaterial::SLHDSA256s { secret }) => {
+            slh_dsa(SlhDsa::Shake256s, secret, public.as_slice())
+        }
         _ => return None,
     };
-    Some(key)
+    Some(key.map(|key| Arc::new(key) as Arc<dyn SecretKey>))
 }
 
-/// A key that only Sequoia supports: DSA and Ed448.
+fn slh_dsa(set: SlhDsa, secret: &[u8], public: &[u8]) -> Result<SoftwareKey> {
+    SoftwareKey::post_quantum(KeyAlgorithm::SlhDsa(set), &PostQuantumSecret::Expanded(octets(secret)), public)
+}
+
+/// A key that only Sequoia supports: DSA.
 struct SequoiaKey {
     pair: KeyPair,
     algorithm: KeyAlgorithm,
@@ -214,7 +265,6 @@ impl SequoiaKey {
     fn new(mut pair: KeyPair) -> Result<SequoiaKey, Unusable> {
         let (algorithm, half) = match pair.public().mpis() {
             mpi::PublicKey::DSA { p, q, .. } => (KeyAlgorithm::Dsa(p.bits()), q.value().len()),
-            mpi::PublicKey::Ed448 { .. } => (KeyAlgorithm::Ed448, 57),
             _ => {
                 let algorithm = suite::public_name(pair.public().pk_algo());
                 return Err(Unusable::Unserved(Error::no_key(format!(
@@ -241,12 +291,11 @@ impl SecretKey for SequoiaKey {
     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>> {
         let failed = |_| self.algorithm.refuses(format_args!("sign a digest of {} octets", digest.len()));
         match (self.algorithm, scheme) {
-            (KeyAlgorithm::Dsa(_), Scheme::Dsa) | (KeyAlgorithm::Ed448, Scheme::EdDsa) => {}
+            (KeyAlgorithm::Dsa(_), Scheme::Dsa) => {}
             _ => return Err(self.algorithm.refuses(format!("sign with {scheme:?}").to_lowercase())),
         }
-        // Neither algorithm includes the hash name in the signature.
+        // The algorithm does not include the hash name in the signature.
         match self.pair.clone().sign(HashAlgorithm::SHA512, digest).map_err(failed)? {
-            mpi::Signature::Ed448 { s } => Ok(s.to_vec()),
             mpi::Signature::DSA { r, s } => {
                 Ok([r.value_padded(self.half).map_err(failed)?, s.value_padded(self.half).map_err(failed)?].concat())
             }
@@ -298,6 +347,19 @@ fn halves(signature: &[u8]) -> (MPI, MPI) {
     (MPI::new(r), MPI::new(s))
 }
 
+/// The first `length` octets, and the rest.
+fn parts(mut signature: Vec<u8>, length: usize) -> (Vec<u8>, Vec<u8>) {
+    let rest = signature.split_off(length.min(signature.len()));
+    (signature, rest)
+}
+
+/// Octets of a length that the algorithm fixes.
+fn fixed<const N: usize>(octets: Vec<u8>) -> Result<Box<[u8; N]>> {
+    let length = octets.len();
+    let refused = |_| Error::unavailable(format!("signature: {length} octets instead of {N}"));
+    octets.into_boxed_slice().try_into().map_err(refused)
+}
+
 fn octets(secret: &[u8]) -> Secret {
     Secret::new(secret.to_vec())
 }
@@ -324,7 +386,7 @@ mod tests {
         },
         parse::Parse,
         serialize::stream::{Message, Signer as StreamSigner},
-        types::{PublicKeyAlgorithm, SignatureType},
+        types::SignatureType,
     };
 
     use super::*;
@@ -471,14 +533,6 @@ mod tests {
         let error = opened(&locked).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
         assert_eq!(error.to_string(), format!("key {}: is locked", key.fingerprint()));
-    }
-
-    #[test]
-    fn a_post_quantum_key_is_refused_by_name() {
-        let key = Key::from(sequoia_openpgp::packet::key::Key6::generate_mlkem768_x25519().unwrap());
-        let error = opened(&key).unwrap_err();
-        assert_eq!(error.kind(), Kind::NoKey);
-        assert!(error.to_string().contains("its algorithm is not supported: mlkem768-x25519"), "{error}");
     }
 
     #[test]

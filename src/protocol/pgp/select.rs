@@ -13,7 +13,7 @@ use sequoia_openpgp::{
 
 use super::{
     cert::{self, Usage},
-    revocation, words,
+    revocation, suite, words,
 };
 use crate::{
     base::{Error, KeyForm, Result},
@@ -58,14 +58,16 @@ pub(super) struct SigningKey {
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (key, warning) = (cert::handle(&self.cert.fingerprint()), self.warning.clone());
-        KeyState::Usable { key, source: self.tie, warning, note: None }
+        let quantum_safe = self.keys.iter().all(|key| suite::key_algorithm(key).is_quantum_safe());
+        KeyState::Usable { key, source: self.tie, warning, note: None, quantum_safe }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = cert::handle(&self.key.fingerprint());
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None }
+        let quantum_safe = suite::key_algorithm(&self.key).is_quantum_safe();
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe }
     }
 }
 

@@ -20,6 +20,12 @@ pub(super) fn is_for_a_key(body: &[u8]) -> bool {
         18 => integer(fields).and_then(counted),
         25 => fields.get(32..).and_then(counted),
         26 => fields.get(56..).and_then(counted),
+        // ML-KEM-768+X25519; ML-KEM-1024+X448 (RFC 9980, section 4.3.1). Version 3 names a cipher of AES.
+        35 => fields
+            .get(32 + 1_088..)
+            .filter(|rest| body.first() != Some(&3) || matches!(rest, [_, 7..=9, ..]))
+            .and_then(counted),
+        36 => fields.get(56 + 1_568..).filter(|_| body.first() != Some(&3)).and_then(counted),
         _ => None,
     };
     rest.is_some_and(<[u8]>::is_empty)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sequoia_openpgp::{
     crypto::{Password, SessionKey},
     packet::{PKESK, SKESK},
-    types::SymmetricAlgorithm,
+    types::{PublicKeyAlgorithm, SymmetricAlgorithm},
 };
 
 use super::{cert, derivation, protected, secret::Handled, suite};
@@ -237,7 +237,7 @@ impl<'a> Sessions<'a> {
                 self.note(error);
                 Ok(None)
             }
-            _ => Ok(Some(session)),
+            _ => Ok(Some(session.filter(|(cipher, _)| is_admitted(esk, *cipher)))),
         }
     }
 
@@ -274,6 +274,12 @@ impl<'a> Sessions<'a> {
         }
         Ok(None)
     }
+}
+
+/// Whether the key of the packet may be for this cipher: with ML-KEM it is one of AES, where the packet names one (RFC 9980, section 4.3.1).
+fn is_admitted(esk: &PKESK, cipher: Option<SymmetricAlgorithm>) -> bool {
+    let aes = [SymmetricAlgorithm::AES128, SymmetricAlgorithm::AES192, SymmetricAlgorithm::AES256];
+    esk.pk_algo() != PublicKeyAlgorithm::MLKEM768_X25519 || cipher.is_none_or(|cipher| aes.contains(&cipher))
 }
 
 /// The session key. A wrong password yields a different one.

@@ -117,6 +117,11 @@ pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -
             let name = hash.name();
             return Err(Error::usage(format!("digest {name}: not for version 6 keys (RFC 9580, section 9.5)")));
         }
+        let algorithm = key.secret.algorithm();
+        if algorithm.is_quantum_safe() && hash.length() < 32 {
+            let (name, key) = (hash.name(), algorithm.name());
+            return Err(Error::usage(format!("digest {name}: too short for {key} (RFC 9980, section 5.3.1)")));
+        }
     }
     Ok(hash)
 }

@@ -11,7 +11,7 @@ use sequoia_openpgp::{
 
 use crate::{
     base::hex,
-    crypto::{Cipher, Curve, Hash, KeyAlgorithm, Strength, openpgp_key_name},
+    crypto::{Cipher, Curve, Hash, KeyAlgorithm, SlhDsa, Strength, openpgp_key_name},
 };
 
 /// Our hash function for OpenPGP's number; `None` if `crypto` does not have it.
@@ -54,9 +54,22 @@ pub(super) fn key_algorithm<P: key::KeyParts, R: key::KeyRole>(key: &Key<P, R>) 
         mpi::PublicKey::Ed448 { .. } => KeyAlgorithm::Ed448,
         mpi::PublicKey::ElGamal { p, .. } => KeyAlgorithm::Elgamal(p.bits()),
         mpi::PublicKey::RSA { n, .. } => KeyAlgorithm::Rsa(n.bits()),
+        mpi::PublicKey::SLHDSA128s { .. } => KeyAlgorithm::SlhDsa(SlhDsa::Shake128s),
+        mpi::PublicKey::SLHDSA128f { .. } => KeyAlgorithm::SlhDsa(SlhDsa::Shake128f),
+        mpi::PublicKey::SLHDSA256s { .. } => KeyAlgorithm::SlhDsa(SlhDsa::Shake256s),
         mpi::PublicKey::X448 { .. } => KeyAlgorithm::X448,
         _ => KeyAlgorithm::Other(public_name(key.pk_algo())),
     }
+}
+
+/// Whether the key has an algorithm that is for keys of version 6, and is of an older one (RFC 9980, sections 4.3.2, 5.3.2 and 6.2.2).
+pub(super) fn needs_version_6<P: key::KeyParts, R: key::KeyRole>(key: &Key<P, R>) -> bool {
+    key.version() < 6 && is_of_version_6(key.pk_algo())
+}
+
+/// See [`needs_version_6`].
+pub(super) fn is_of_version_6(algorithm: PublicKeyAlgorithm) -> bool {
+    algorithm != PublicKeyAlgorithm::MLKEM768_X25519 && KeyAlgorithm::Other(public_name(algorithm)).is_quantum_safe()
 }
 
 /// The public-key algorithm without its size, for signatures whose key is missing.

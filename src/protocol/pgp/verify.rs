@@ -53,6 +53,7 @@ pub(super) fn judge(
     let (strength, weakest) =
         signer.weakest(at).min((suite::hash_strength(packed.hash_algo()), suite::hash_name(packed.hash_algo())));
     signature.strength = strength;
+    signature.quantum_safe = algorithm.is_quantum_safe();
     let standing = signer.standing(at, context.keys)?;
     signature.state = match checked.and_then(|()| timely(packed, at, context.clock.now())).and(standing) {
         Ok(()) => State::Valid(Matches::assertion()),
@@ -87,6 +88,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
         at: None,
         algorithms: "unknown".to_owned(),
         strength: Strength::Unknown,
+        quantum_safe: false,
         notes: Vec::new(),
         announcement: None,
     }
@@ -230,6 +232,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
         at: packed.signature_creation_time(),
         algorithms: format!("{}-{hash}", suite::public_name(packed.pk_algo())),
         strength: suite::hash_strength(packed.hash_algo()),
+        quantum_safe: false,
         notes: Vec::new(),
         announcement: None,
     }

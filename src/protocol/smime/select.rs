@@ -52,14 +52,16 @@ pub(super) struct SigningKey {
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (warning, note) = (self.warning.clone(), self.known.words());
-        KeyState::Usable { key: record::fingerprint(&self.certificate), source: self.tie, warning, note }
+        let quantum_safe = self.certificate.public_key().algorithm().is_quantum_safe();
+        KeyState::Usable { key: record::fingerprint(&self.certificate), source: self.tie, warning, note, quantum_safe }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = record::fingerprint(&self.certificate);
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None }
+        let quantum_safe = self.certificate.public_key().algorithm().is_quantum_safe();
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe }
     }
 }
 

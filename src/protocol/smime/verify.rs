@@ -163,6 +163,7 @@ pub(super) fn unreadable(why: Why) -> Signature {
         at: None,
         algorithms: "unknown".to_owned(),
         strength: Strength::Unknown,
+        quantum_safe: false,
         notes: Vec::new(),
         announcement: None,
     }
@@ -335,6 +336,7 @@ fn described(signer: &SignerInfo<'_>) -> Signature {
         at: signer.attributes.as_ref().and_then(|attributes| attributes.signing_time()),
         algorithms: hash.as_ref().map_or("unknown", |hash| hash.name()).to_owned(),
         strength: hash.map_or(Strength::Unknown, |hash| hash.strength()),
+        quantum_safe: false,
         notes: Vec::new(),
         announcement: None,
     }

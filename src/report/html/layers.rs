@@ -51,9 +51,10 @@ fn begin(out: &mut Markup, layer: &Layer, all: &[Numbered<'_>]) {
         LayerKind::Compressed { algorithm } => {
             out.raw("Compressed</strong> ").text(layer.protocol.name()).raw(", ").text(algorithm);
         }
-        LayerKind::Encrypted { cipher, authenticated, recipients } => {
+        LayerKind::Encrypted { cipher, authenticated, recipients, quantum_safe } => {
             out.raw("Encrypted</strong> ").text(layer.protocol.name()).raw(", ").text(cipher).raw(", ");
             out.raw(if *authenticated { "changes are detected" } else { "<strong>changes are not detected</strong>" });
+            out.raw(if *quantum_safe { ", quantum-safe" } else { "" });
             out.raw("</p>\n<p class=dim>to ").text(&listed(recipients));
         }
         LayerKind::Signed { .. } if signatures(layer).is_empty() => {

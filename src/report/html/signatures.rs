@@ -39,6 +39,7 @@ fn card(out: &mut Markup, one: &Numbered<'_>) {
     };
     let joined =
         |addresses: &mut dyn Iterator<Item = String>| addresses.take(MAX_ADDRESSES).collect::<Vec<_>>().join(", ");
+    let quantum = if signature.quantum_safe { ", quantum-safe" } else { "" };
     let facts = [
         ("<dt>Effect", Some(effect)),
         ("<dt>Check", why.map(ToString::to_string)),
@@ -46,7 +47,7 @@ fn card(out: &mut Markup, one: &Numbered<'_>) {
         ("<dt>Key", signature.signer.clone()),
         ("<dt>Key of", Some(joined(&mut signature.authenticated.iter().map(|one| one.address().to_string())))),
         ("<dt>Key claims", Some(joined(&mut signature.claimed.iter().map(|one| format!("{one} (unchecked)"))))),
-        ("<dt>Algorithms", Some(format!("{} ({})", signature.algorithms, signature.strength.name()))),
+        ("<dt>Algorithms", Some(format!("{} ({}{quantum})", signature.algorithms, signature.strength.name()))),
         ("<dt>Made", signature.at.map(|at| format!("{}, as it says itself", rfc3339(at)))),
     ];
     let claims_nothing_new = !signature.authenticated.is_empty();

@@ -246,7 +246,15 @@ pub(crate) const VERBS: &[Verb] = &[
                 call("--format smime", "", 0),
                 call("--profile rfc4880", "", 0),
                 call("--profile rfc9580", "", 0),
+                call("--profile rfc9980", "", 0),
                 call("--algorithm curve25519", "", 0),
+                call("--algorithm curve448", "--profile rfc9580 --no-passphrase bob@example.org", 0),
+                call("--algorithm mldsa65-ed25519", "--profile rfc9980 --no-passphrase bob@example.org", 0),
+                call("--algorithm mldsa87-ed448", "--profile rfc9980 --no-passphrase bob@example.org", 0),
+                // Each of their signatures takes seconds in a debug build: src/protocol/pgp/generate.rs makes them.
+                call("--algorithm slh-dsa-shake-128s", "--no-passphrase bob@example.org", 64),
+                call("--algorithm slh-dsa-shake-128f", "--profile rfc9980 --no-passphrase bob@example.org", 0),
+                call("--algorithm slh-dsa-shake-256s", "--no-passphrase bob@example.org", 64),
                 call("--algorithm ed25519", "-f smime --no-passphrase bob@example.org", 0),
                 call("--algorithm ed448", "-f smime --no-passphrase bob@example.org", 0),
                 call("--algorithm ml-dsa-44", "-f smime --no-passphrase bob@example.org", 0),
@@ -389,6 +397,7 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--expires 90d", "", 0),
             call("--new-subkey", "", 0),
+            call("--add-pq", "", 0),
             call("--new-key", "--passphrase-file pass $(cat certificate-id)", 0),
             call("--no-passphrase", "--new-key $(cat certificate-id)", 0),
             call("--output out", "$(cat certificate-id)", 0),

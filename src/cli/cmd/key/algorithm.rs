@@ -11,6 +11,8 @@ use postseal::{
 pub(in crate::cli::cmd) enum Algorithm {
     /// Ed25519 and X25519 (OpenPGP)
     Curve25519,
+    /// Ed448 and X448 (OpenPGP, --profile rfc9580 or rfc9980)
+    Curve448,
     /// For signing only (S/MIME)
     Ed25519,
     /// For signing only (S/MIME)
@@ -24,6 +26,12 @@ pub(in crate::cli::cmd) enum Algorithm {
     /// For signing only, against quantum computers (S/MIME)
     #[value(name = "ml-dsa-87")]
     MlDsa87,
+    /// ML-DSA-65 with Ed25519, ML-KEM-768 with X25519 (OpenPGP, --profile rfc9980)
+    #[value(name = "mldsa65-ed25519")]
+    MlDsa65Ed25519,
+    /// ML-DSA-87 with Ed448, ML-KEM-1024 with X448 (OpenPGP, --profile rfc9980)
+    #[value(name = "mldsa87-ed448")]
+    MlDsa87Ed448,
     /// For encryption only, against quantum computers (S/MIME, with --ca)
     #[value(name = "ml-kem-512")]
     MlKem512,
@@ -54,6 +62,15 @@ pub(in crate::cli::cmd) enum Algorithm {
     /// As slh-dsa-sha2-128s: strongest, 30 kB a signature
     #[value(name = "slh-dsa-sha2-256s")]
     SlhDsaSha2256s,
+    /// On hashes alone, 8 kB a signature (OpenPGP with --profile rfc9980; S/MIME, for signing only)
+    #[value(name = "slh-dsa-shake-128s")]
+    SlhDsaShake128s,
+    /// As slh-dsa-shake-128s: signs faster, 17 kB a signature
+    #[value(name = "slh-dsa-shake-128f")]
+    SlhDsaShake128f,
+    /// As slh-dsa-shake-128s: strongest, 30 kB a signature
+    #[value(name = "slh-dsa-shake-256s")]
+    SlhDsaShake256s,
     /// For encryption only (S/MIME, with --ca)
     X25519,
     /// For encryption only (S/MIME, with --ca)
@@ -65,19 +82,26 @@ impl Algorithm {
     pub(super) fn pgp(self) -> Result<Pgp> {
         match self {
             Algorithm::Curve25519 => Ok(Pgp::Curve25519),
+            Algorithm::Curve448 => Ok(Pgp::Curve448),
+            Algorithm::MlDsa65Ed25519 => Ok(Pgp::MlDsa65),
+            Algorithm::MlDsa87Ed448 => Ok(Pgp::MlDsa87),
+            Algorithm::SlhDsaShake128s => Ok(Pgp::SlhDsa128s),
+            Algorithm::SlhDsaShake128f => Ok(Pgp::SlhDsa128f),
+            Algorithm::SlhDsaShake256s => Ok(Pgp::SlhDsa256s),
             Algorithm::Rsa2048 => Ok(Pgp::Rsa2048),
             Algorithm::Rsa3072 => Ok(Pgp::Rsa3072),
             Algorithm::Rsa4096 => Ok(Pgp::Rsa4096),
             _ => Err(Error::usage("key generate: not an algorithm of OpenPGP keys here")
-                .with_hint("curve25519, rsa2048, rsa3072 or rsa4096")),
+                .with_hint("curve25519, curve448, rsa2048, rsa3072, rsa4096, or one of --profile rfc9980")),
         }
     }
 
     /// For an S/MIME key.
     pub(super) fn smime(self, verb: &str) -> Result<Smime> {
         Ok(match self {
-            Algorithm::Curve25519 => {
-                return Err(Error::usage(format!("{verb}: curve25519 is two keys of OpenPGP"))
+            Algorithm::Curve25519 | Algorithm::Curve448 | Algorithm::MlDsa65Ed25519 | Algorithm::MlDsa87Ed448 => {
+                let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+                return Err(Error::usage(format!("{verb}: {name} is two keys of OpenPGP"))
                     .with_hint("ed25519, p256, p384, p521, rsa2048, rsa3072 or rsa4096"));
             }
             Algorithm::Ed25519 => Smime::Ed25519,
@@ -98,6 +122,9 @@ impl Algorithm {
             Algorithm::SlhDsaSha2128f => Smime::SlhDsa(SlhDsa::Sha2_128f),
             Algorithm::SlhDsaSha2192s => Smime::SlhDsa(SlhDsa::Sha2_192s),
             Algorithm::SlhDsaSha2256s => Smime::SlhDsa(SlhDsa::Sha2_256s),
+            Algorithm::SlhDsaShake128s => Smime::SlhDsa(SlhDsa::Shake128s),
+            Algorithm::SlhDsaShake128f => Smime::SlhDsa(SlhDsa::Shake128f),
+            Algorithm::SlhDsaShake256s => Smime::SlhDsa(SlhDsa::Shake256s),
             Algorithm::X25519 => Smime::X25519,
             Algorithm::X448 => Smime::X448,
         })

@@ -34,6 +34,7 @@ pub(super) fn facts(record: &Record) -> Result<Facts> {
         fingerprint: facts.fingerprint.clone(),
         algorithm: algorithm.name(),
         strength: algorithm.strength().name(),
+        quantum_safe: algorithm.is_quantum_safe(),
         created: None,
         expires: None,
         uses: vec!["sign", "encrypt"],

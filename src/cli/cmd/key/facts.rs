@@ -22,6 +22,9 @@ pub(super) struct Facts {
     /// Of the primary key.
     pub(super) algorithm: String,
     pub(super) strength: &'static str,
+    /// Whether mail to it is encrypted so that a quantum computer does not open it: by the good keys that encrypt, all that senders use.
+    /// Of a key that encrypts nothing: whether its signatures withstand one.
+    pub(super) quantum_safe: bool,
     /// What its keys can do that are good.
     pub(super) uses: Vec<&'static str>,
     pub(super) state: &'static str,
@@ -57,6 +60,7 @@ pub(super) struct KeyFacts {
     pub(super) fingerprint: String,
     pub(super) algorithm: String,
     pub(super) strength: &'static str,
+    pub(super) quantum_safe: bool,
     pub(super) created: Option<String>,
     pub(super) expires: Option<String>,
     pub(super) uses: Vec<&'static str>,
@@ -97,6 +101,7 @@ impl Facts {
             addresses: record.claimed().iter().map(ToString::to_string).collect(),
             algorithm: String::new(),
             strength: "",
+            quantum_safe: false,
             uses: Vec::new(),
             state: "good",
             why: None,
@@ -125,6 +130,7 @@ impl Facts {
         Facts {
             algorithm: primary.algorithm.clone(),
             strength: primary.strength,
+            quantum_safe: is_quantum_safe(&keys),
             state: primary.state,
             why: primary.why.clone(),
             created: primary.created.clone(),
@@ -133,6 +139,16 @@ impl Facts {
             keys,
             ..self
         }
+    }
+}
+
+/// A sender takes a key that withstands a quantum computer where there is one.
+fn is_quantum_safe(keys: &[KeyFacts]) -> bool {
+    let good = |key: &&KeyFacts| key.state == "good";
+    let mut encrypting = keys.iter().filter(good).filter(|key| key.uses.contains(&"encrypt")).peekable();
+    match encrypting.peek() {
+        Some(_) => encrypting.any(|key| key.quantum_safe),
+        None => keys.iter().filter(good).any(|key| key.quantum_safe && key.uses.contains(&"sign")),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Generate {
     /// The protocol
     #[arg(short, long, value_enum, default_value = "pgp")]
     pub(super) format: Format,
-    /// The format of an OpenPGP key; GnuPG supports rfc4880 only [default: rfc4880]
+    /// The format of an OpenPGP key; GnuPG supports rfc4880 only, and few programs rfc9980 [default: rfc4880]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     #[command(flatten)]
@@ -93,7 +93,7 @@ pub(super) struct Request {
 /// Options of a new key.
 #[derive(Args, Debug)]
 pub(in crate::cli::cmd) struct Shape {
-    /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
+    /// The algorithm [default: curve25519 for OpenPGP, with --profile rfc9980 mldsa65-ed25519; rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     pub(super) algorithm: Option<Algorithm>,
     /// The owner's name
@@ -119,6 +119,8 @@ enum Profile {
     Rfc4880,
     /// Version 6 keys
     Rfc9580,
+    /// Version 6 keys that withstand quantum computers
+    Rfc9980,
 }
 
 /// Generates a key and prints its line.
@@ -285,10 +287,13 @@ pub(super) fn pgp_request(
     request.profile = match what.profile {
         None | Some(Profile::Rfc4880) => Version::Rfc4880,
         Some(Profile::Rfc9580) => Version::Rfc9580,
+        Some(Profile::Rfc9980) => Version::Rfc9980,
     };
-    if let Some(algorithm) = algorithm {
-        request.algorithm = algorithm.pgp()?;
-    }
+    request.algorithm = match algorithm {
+        None if request.profile == Version::Rfc9980 => Pgp::MlDsa65,
+        None => Pgp::Curve25519,
+        Some(algorithm) => algorithm.pgp()?,
+    };
     request.name = what.shape.name.clone();
     request.validity = what.expires().duration();
     request.passphrase = passphrase;

@@ -10,7 +10,7 @@ use postseal::{
     keys::{Keys as _, Memory, ProtocolName, Query, Record, Want},
     protocol::{
         Described,
-        pgp::own_cert::{Held, OwnCert, Subkeys},
+        pgp::own_cert::{Held, NewSubkey, OwnCert, Subkeys},
         smime::{
             generate::{Algorithm, Request},
             record::certificate,
@@ -35,8 +35,11 @@ pub(super) struct Renew {
     /// Add a new encryption subkey instead of giving the old one more time (OpenPGP)
     #[arg(long)]
     new_subkey: bool,
-    /// Request a certificate for a new key instead of the same one (S/MIME)
+    /// Add an encryption subkey that withstands quantum computers, beside the one that other programs need (OpenPGP)
     #[arg(long, conflicts_with = "new_subkey")]
+    add_pq: bool,
+    /// Request a certificate for a new key instead of the same one (S/MIME)
+    #[arg(long, conflicts_with_all = ["new_subkey", "add_pq"])]
     new_key: bool,
     /// Do not lock the new key with a passphrase (with --new-key) [default: the first line of --passphrase-file, or a prompt]
     #[arg(long, requires = "new_key", conflicts_with_all = ["passphrase_file", "passphrase_fd", "passphrase_command"])]
@@ -58,6 +61,8 @@ pub(super) fn renew(what: &Renew, home: &Keystore, session: &Session) -> Result<
                 .with_hint("--new-subkey makes a new encryption key; `postseal key generate` makes a new key"))
         }
         ProtocolName::Pgp => renew_pgp(what, &record, home, session),
+        ProtocolName::Smime if what.add_pq => Err(Error::usage("key renew: --add-pq is for OpenPGP")
+            .with_hint("an S/MIME certificate has one key; request another certificate")),
         ProtocolName::Smime if what.new_subkey => Err(Error::usage("key renew: --new-subkey is for OpenPGP")),
         ProtocolName::Smime => renew_smime(what, &record, home, session),
         ProtocolName::Pem => Err(Error::usage(format!("key {}: a bare key has no expiry", record.fingerprint()))),
@@ -68,12 +73,13 @@ fn renew_pgp(what: &Renew, record: &Record, home: &Keystore, session: &Session) 
     let mut own = OwnCert::open(record, home, session.clock().now())?;
     let validity = what.expires.duration();
     let mut changed = vec![own.renew(validity, if what.new_subkey { Subkeys::Signing } else { Subkeys::All })?];
-    if what.new_subkey {
+    if what.new_subkey || what.add_pq {
         let gone = || Error::no_key(format!("key {}: its secret is gone", record.fingerprint()));
         let octets = home.secret_parts(record.fingerprint())?.ok_or_else(gone)?;
         let passphrases = session.passphrases()?;
         let held = Held { octets: &octets, passphrases: &passphrases, limits: session.limits() };
-        changed.push(own.add_subkey(validity, record, &held)?);
+        let kind = if what.add_pq { NewSubkey::QuantumSafe } else { NewSubkey::Same };
+        changed.push(own.add_subkey(kind, validity, record, &held)?);
     }
     store(&changed, home, session)?;
     session.wait_until(own.since());

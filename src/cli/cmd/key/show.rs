@@ -22,13 +22,14 @@ use postseal::{
 pub(super) fn rows(found: &[(Arc<Record>, Facts)]) -> String {
     let row = |(record, facts): &(Arc<Record>, Facts)| {
         let secret = if facts.secret { "secret" } else { "public" };
+        let quantum = if facts.quantum_safe { ", quantum-safe" } else { "" };
         let columns = [
             facts.fingerprint.clone(),
             facts.protocol.to_owned(),
             facts.algorithm.clone(),
             facts.uses.join(", "),
             secret.to_owned(),
-            worth(record, facts),
+            format!("{}{quantum}", worth(record, facts)),
         ];
         columns.into_iter().chain([whose(record, facts)]).collect()
     };
@@ -149,7 +150,8 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
         let what =
             format!("{}  {}  {}  {secret}", grouped(&key.fingerprint), key.algorithm.name(), key.uses.join(", "));
         field(if number == 0 { "key" } else { "subkey" }, &what);
-        field("", &format!("made {}, {}", day(key.created), key_worth(key)));
+        let quantum = if key.algorithm.is_quantum_safe() { ", quantum-safe" } else { "" };
+        field("", &format!("made {}, {}{quantum}", day(key.created), key_worth(key)));
     }
     match trusted(record).as_slice() {
         [] => field("trusted for", "nothing"),
@@ -212,6 +214,7 @@ pub(super) fn facts(record: &Record, at: SystemTime, keys: &dyn Keys) -> Result<
             fingerprint: key.fingerprint.to_string(),
             algorithm: key.algorithm.name(),
             strength: key.algorithm.strength().name(),
+            quantum_safe: key.algorithm.is_quantum_safe(),
             created: time(key.created),
             expires: key.expires.and_then(time),
             uses: key.uses.clone(),

@@ -175,7 +175,8 @@ fn subkey(key: &KeyFacts) -> KeyNode {
 }
 
 fn key_words(key: &KeyFacts) -> String {
-    format!("{} ({}); {}", key.algorithm, key.strength, key.uses.join(", "))
+    let quantum = if key.quantum_safe { ", quantum-safe" } else { "" };
+    format!("{} ({}{quantum}); {}", key.algorithm, key.strength, key.uses.join(", "))
 }
 
 fn worth(state: &str, why: Option<&str>) -> (Tone, String) {

@@ -39,7 +39,8 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     }
     let algorithm = read.public_key().algorithm().name();
     field("key", &format!("{algorithm}  {}  {}", uses(&read).join(", "), secret(record)));
-    field("", &format!("from {}, {}", day(read.validity().0), worth(record, &read, at)));
+    let quantum = if read.public_key().algorithm().is_quantum_safe() { ", quantum-safe" } else { "" };
+    field("", &format!("from {}, {}{quantum}", day(read.validity().0), worth(record, &read, at)));
     let known = Known::of(&read, record.capabilities());
     let source = match known.source() {
         Source::Certificate => Some("according to the certificate".to_owned()),
@@ -67,6 +68,7 @@ pub(super) fn facts(record: &Record, at: SystemTime) -> Result<Facts> {
         fingerprint: facts.fingerprint.clone(),
         algorithm: algorithm.name(),
         strength: algorithm.strength().name(),
+        quantum_safe: algorithm.is_quantum_safe(),
         created: time(begin),
         expires: time(end),
         uses: uses(&read),

@@ -178,7 +178,10 @@ const ENTRIES: &[Entry] = &[
     entry(
         "key renew",
         "",
-        &[("Let a key of ours live two more years:", "postseal key renew --expires 2y $KEY")],
+        &[
+            ("Let a key of ours live two more years:", "postseal key renew --expires 2y $KEY"),
+            ("Add a subkey that quantum computers do not break:", "postseal key renew --add-pq $KEY"),
+        ],
         &["key list", "key request"],
     ),
     entry(
