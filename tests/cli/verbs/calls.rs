@@ -408,7 +408,6 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--format pem", "", 0),
             call("--format smime", "", 0),
-            call("--algorithm curve25519", "--no-passphrase bob@example.org", 64),
             call("--algorithm ed25519", "--no-passphrase bob@example.org", 0),
             call("--algorithm p256", "--no-passphrase bob@example.org", 0),
             call("--algorithm p384", "--no-passphrase bob@example.org", 0),
@@ -417,7 +416,6 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--algorithm rsa3072", "--no-passphrase bob@example.org", 0),
             call("--algorithm rsa4096", "--no-passphrase bob@example.org", 0),
             call("--name Bob", "--no-passphrase bob@example.org", 0),
-            call("--expires 90d", "--no-passphrase bob@example.org", 0),
             call("--no-passphrase", "bob@example.org", 0),
             call("--output out", "", 0),
         ],
@@ -456,7 +454,6 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--contact alice@example.org", "", 69),
             call("--eab-kid customer", "--eab-key pass --server http://127.0.0.1:1/directory bob@example.org", 69),
             call("--eab-key pass", "--eab-kid customer --server http://127.0.0.1:1/directory bob@example.org", 69),
-            call("--algorithm curve25519", "", 69),
             call("--algorithm ed25519", "", 69),
             call("--algorithm p256", "", 69),
             call("--algorithm p384", "", 69),
@@ -465,7 +462,6 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--algorithm rsa3072", "", 69),
             call("--algorithm rsa4096", "", 69),
             call("--name Bob", "", 69),
-            call("--expires 90d", "", 69),
             call("--no-passphrase", "--server http://127.0.0.1:1/directory bob@example.org", 69),
             call("--challenge message.eml", "", 69),
             call(

@@ -76,7 +76,7 @@ pub(super) struct Request {
     #[arg(short, long, value_enum, default_value = "smime")]
     format: RequestFormat,
     #[command(flatten)]
-    shape: Shape,
+    shape: CertifiedShape,
     /// The output file, written whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
@@ -85,9 +85,23 @@ pub(super) struct Request {
     which: String,
 }
 
+/// Options of a new key that an authority certifies: the validity period is the authority's choice.
+#[derive(Args, Debug)]
+pub(in crate::cli::cmd) struct CertifiedShape {
+    /// The algorithm of a new key [default: rsa3072]
+    #[arg(long, value_enum)]
+    algorithm: Option<CertifiedAlgorithm>,
+    /// The owner's name, of a new key
+    #[arg(long)]
+    name: Option<String>,
+    /// Do not lock a new secret key with a passphrase [default: the first line of --passphrase-file, or a prompt]
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd", "passphrase_command"])]
+    no_passphrase: bool,
+}
+
 /// Options of a new key.
 #[derive(Args, Debug)]
-pub(in crate::cli::cmd) struct Shape {
+pub(super) struct Shape {
     /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
@@ -119,6 +133,18 @@ pub(super) enum Algorithm {
     /// S/MIME
     P384,
     /// S/MIME
+    P521,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CertifiedAlgorithm {
+    /// For signing only
+    Ed25519,
+    P256,
+    P384,
     P521,
     Rsa2048,
     Rsa3072,
@@ -185,7 +211,7 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
 pub(in crate::cli::cmd) fn held_or_new(
     verb: &str,
     which: &str,
-    shape: &Shape,
+    shape: &CertifiedShape,
     home: &Keystore,
     session: &Session,
 ) -> Result<Arc<Record>> {
@@ -197,10 +223,11 @@ pub(in crate::cli::cmd) fn held_or_new(
     held.retain(|record| !record.secrets().is_empty());
     match newest(held)?.as_slice() {
         [] if by_address => {
+            let shape = shape.of_key();
             let passphrase = shape.passphrase(verb, session)?;
             // The new key signs the request.
             passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
-            let shape = smime_shape(verb, shape, vec![input::address(which)?], passphrase)?;
+            let shape = smime_shape(verb, &shape, vec![input::address(which)?], passphrase)?;
             let made = generate_smime(&shape, &[], home, session)?;
             aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
             Ok(made)
@@ -386,6 +413,21 @@ impl Generate {
             (_, true) => Choice::Keep,
             _ => Choice::Ask,
         }
+    }
+}
+
+impl CertifiedShape {
+    fn of_key(&self) -> Shape {
+        let algorithm = self.algorithm.map(|algorithm| match algorithm {
+            CertifiedAlgorithm::Ed25519 => Algorithm::Ed25519,
+            CertifiedAlgorithm::P256 => Algorithm::P256,
+            CertifiedAlgorithm::P384 => Algorithm::P384,
+            CertifiedAlgorithm::P521 => Algorithm::P521,
+            CertifiedAlgorithm::Rsa2048 => Algorithm::Rsa2048,
+            CertifiedAlgorithm::Rsa3072 => Algorithm::Rsa3072,
+            CertifiedAlgorithm::Rsa4096 => Algorithm::Rsa4096,
+        });
+        Shape { algorithm, name: self.name.clone(), expires: None, no_passphrase: self.no_passphrase }
     }
 }
 

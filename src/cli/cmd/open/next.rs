@@ -3,6 +3,7 @@
 use postseal::{
     base::Result,
     engine::Opening,
+    pki::Rule,
     report::html::Next,
     verdict::{Reason, Why},
 };
@@ -28,6 +29,16 @@ pub(super) fn step(opening: &Opening, session: &Session) -> Result<Option<Next>>
             purpose: "look for the key".to_owned(),
             command: Some(format!("postseal key find {author}")),
             otherwise: Some("import it: postseal key import FILE".to_owned()),
+        }),
+        Some(Reason::Invalid(Why::CertificateExpired)) => Some(Next {
+            purpose: "if you know when the message came, before the certificate ended, judge it as of then".to_owned(),
+            command: Some("postseal verify --at TIME FILE".to_owned()),
+            otherwise: None,
+        }),
+        Some(Reason::Reserved(Why::Path(reason))) if reason.ends_with(&Rule::NoIssuer.to_string()) => Some(Next {
+            purpose: "if you trust the authority, import its root certificate".to_owned(),
+            command: Some("postseal key import --anchor FILE".to_owned()),
+            otherwise: None,
         }),
         _ => None,
     })
