@@ -3,7 +3,7 @@
 use postseal::{
     base::Result,
     engine::Opening,
-    pki::Rule,
+    pki::{Certificate, Rule},
     report::html::Next,
     verdict::{Reason, Why},
 };
@@ -35,13 +35,23 @@ pub(super) fn step(opening: &Opening, session: &Session) -> Result<Option<Next>>
             command: Some("postseal verify --at TIME FILE".to_owned()),
             otherwise: None,
         }),
-        Some(Reason::Reserved(Why::Path(reason))) if reason.ends_with(&Rule::NoIssuer.to_string()) => Some(Next {
-            purpose: "if you trust the authority, import its root certificate".to_owned(),
-            command: Some("postseal key import --anchor FILE".to_owned()),
-            otherwise: None,
-        }),
+        Some(Reason::Reserved(Why::Path(reason)))
+            if reason.ends_with(&Rule::NoIssuer.to_string()) && has_authority(opening) =>
+        {
+            Some(Next {
+                purpose: "if you trust the authority, import its root certificate".to_owned(),
+                command: Some("postseal key import --anchor FILE".to_owned()),
+                otherwise: None,
+            })
+        }
         _ => None,
     })
+}
+
+/// Whether the message brings a certificate that an authority issued. A self-issued one is its owner's.
+fn has_authority(opening: &Opening) -> bool {
+    let issued = |certificate: Certificate| !certificate.is_self_issued();
+    opening.certificates().iter().any(|der| Certificate::parse(der).is_ok_and(issued))
 }
 
 /// [`step`] on a line.
