@@ -47,6 +47,21 @@ fn each_purpose_has_a_configuration_that_the_check_accepts() {
     }
 }
 
+/// A package installs a configuration that lets all mail pass. As long as it is unchanged, it gives way.
+#[test]
+fn the_file_of_a_package_is_replaced_until_it_is_changed() {
+    let lab = Lab::with_keys(&["alice"]);
+    let packaged = include_str!("../../packaging/postseal.toml");
+    lab.write("postseal.toml", packaged);
+    lab.run(&init("postfix", "postseal.toml", &for_alice("postfix"))).code(0);
+    let written = String::from_utf8(lab.read("postseal.toml")).unwrap();
+    assert!(written.starts_with("# postseal as a milter of Postfix"), "{written}");
+    let changed = format!("{packaged}# mine\n");
+    lab.write("postseal.toml", &changed);
+    lab.run(&init("postfix", "postseal.toml", &[])).refused(73, "exists already");
+    assert_eq!(String::from_utf8(lab.read("postseal.toml")).unwrap(), changed);
+}
+
 #[test]
 fn mail_is_signed_as_the_written_configuration_says() {
     let lab = Lab::with_keys(&["alice"]);

@@ -164,6 +164,30 @@ fn verify_says_what_to_type_next() {
     assert_eq!(hint(&bob.run(&["verify", "f.eml"]).code(1).stderr), None);
 }
 
+/// S/MIME: of an authority that is not known here, and of a certificate that has ended since.
+#[test]
+fn verify_says_what_to_do_about_certificates() {
+    let (alice, bob) = (Lab::new(), Lab::new());
+    alice.run(&["cert", "init-ca", "--no-passphrase", "--algorithm", "p384", "Example CA"]).code(0);
+    let generate = ["key", "generate", "-f", "smime", "--ca", "--algorithm", "p256", "--no-passphrase"];
+    alice.run(&[&generate[..], &["alice@example.org"]].concat()).code(0);
+    alice.write("m.eml", MESSAGE).run(&["sign", "-f", "smime", "-o", "s.eml", "m.eml"]).code(0);
+    let listed = alice.run(&["key", "list", "Example CA"]).code(0).text();
+    alice.run(&["key", "export", "-o", "root.pem", listed.split(' ').next().unwrap()]).code(0);
+    bob.write("s.eml", alice.read("s.eml")).write("root.pem", alice.read("root.pem"));
+    let hint = |done: &str| done.lines().find_map(|line| line.strip_prefix("hint: ").map(str::to_owned));
+    let unknown = hint(&bob.run(&["verify", "s.eml"]).code(1).stderr).unwrap();
+    let command = unknown.strip_prefix("if you trust the authority, import its root certificate: postseal ").unwrap();
+    let command = command.replace("FILE", "root.pem");
+    bob.run(&command.split(' ').collect::<Vec<_>>()).code(0);
+    assert_eq!(hint(&bob.run(&["verify", "s.eml"]).code(0).stderr), None);
+    let ended = hint(&bob.run(&["--at", "2099-01-01T00:00:00Z", "verify", "s.eml"]).code(1).stderr).unwrap();
+    assert_eq!(
+        ended,
+        "if you know when the message came, before the certificate ended, judge it as of then: postseal verify --at TIME FILE"
+    );
+}
+
 /// A user of a service has no home directory.
 #[test]
 fn the_keys_of_the_run_are_enough() {

@@ -159,8 +159,13 @@ fn recipients(typed: &[String]) -> Result<Vec<Address>> {
     for typed in typed {
         // clap gives `--to` every word that follows it, the name of the message too.
         let list = address::list(typed).ok().filter(|list| !list.is_empty()).ok_or_else(|| {
-            Error::usage(format!("address {typed:?}: not in the form local@domain"))
-                .with_hint("the message's name after --to needs another option or -- before it")
+            let wrong = Error::usage(format!("address {typed:?}: not in the form local@domain"));
+            match Handle::parse(typed) {
+                Ok(_) if !Path::new(typed).exists() => wrong.with_hint(format!(
+                    "--to takes addresses; `postseal key show {typed}` lists those of a key, and `postseal key trust` says which key is meant"
+                )),
+                _ => wrong.with_hint("the message's name after --to needs another option or -- before it"),
+            }
         })?;
         to.extend(list.into_iter().map(|mailbox| mailbox.address));
     }

@@ -69,7 +69,7 @@ impl Database {
         let place = fs::canonicalize(place).map_err(|error| Error::io(place.display(), &error))?;
         let quiet = Quiet::open(&place, &metadata, SystemClock.now());
         let file = (metadata.dev(), metadata.ino());
-        let database = Database { quiet, shared: OnceCell::new(), place, file };
+        let mut database = Database { quiet, shared: OnceCell::new(), place, file };
         match database.quiet.as_ref().and_then(Quiet::tables) {
             Some(tables) if tables == current() => {}
             // Migrations run on a shared connection, or in a copy.
@@ -79,9 +79,26 @@ impl Database {
                 }
                 opened => _ = opened?,
             },
-            _ => _ = database.shared()?,
+            _ => {
+                if let Err(error) = database.shared() {
+                    database.quiet = database.quiet_later(&error);
+                    if database.quiet.as_ref().and_then(Quiet::tables) != Some(current()) {
+                        return Err(error);
+                    }
+                }
+            }
         }
         Ok(Some(database))
+    }
+
+    /// The database as an immutable file, where `error` is that it cannot be opened in the usual way: a folder that cannot be written to, copied
+    /// just now. Waits until a change would show.
+    fn quiet_later(&self, error: &Error) -> Option<Quiet> {
+        if self.quiet.is_some() || !matches!(error.kind(), Kind::Io | Kind::CannotCreate) {
+            return None;
+        }
+        std::thread::sleep(quiet::TICK);
+        Quiet::open(&self.place, &fs::metadata(&self.place).ok()?, SystemClock.now())
     }
 
     /// Whether the open file is still the one of this name.

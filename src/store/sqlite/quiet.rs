@@ -182,7 +182,7 @@ fn address(place: &Path) -> String {
 /// The file format's write and read versions of WAL.
 const WAL: u8 = 2;
 /// Linux counts the times of files in steps of 10 ms at most.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 /// Pause between two tries to get the lock.
 const STEP: Duration = Duration::from_millis(1);
 

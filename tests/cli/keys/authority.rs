@@ -367,7 +367,11 @@ fn an_authority_that_openssl_made_issues_here() {
     lab.run(&["key", "import", "ca.pem", "ca.key"]).code(0);
     lab.run(&["cert", "issue", "-o", "a.pem", "--crl-url", "http://pki.example.org/old.crl", "a.csr"]).code(0);
     has(&shown(&lab, "a.pem"), &["Issuer: CN = Old", "URI:http://pki.example.org/old.crl"]);
-    lab.run(&["cert", "crl", "old.crl"]).code(0);
+    let listed = lab.run(&["cert", "crl", "old.crl"]).code(0);
+    assert!(listed.stderr.starts_with("0 certificates are revoked; "), "{listed:?}");
     lab.shell("openssl verify -x509_strict -crl_check -purpose smimesign -CAfile ca.pem -CRLfile old.crl a.pem")
         .code(0);
+    lab.run(&["cert", "revoke", "alice@example.org"]).code(0);
+    let listed = lab.run(&["cert", "crl", "new.crl"]).code(0);
+    assert!(listed.stderr.starts_with("1 certificate is revoked; "), "{listed:?}");
 }

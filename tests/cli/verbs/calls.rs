@@ -441,7 +441,6 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--format pem", "", 0),
             call("--format smime", "", 0),
-            call("--algorithm curve25519", "--no-passphrase bob@example.org", 64),
             call("--algorithm ed25519", "--no-passphrase bob@example.org", 0),
             call("--algorithm ed448", "--no-passphrase bob@example.org", 0),
             call("--algorithm ml-dsa-44", "--no-passphrase bob@example.org", 0),
@@ -464,7 +463,6 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--algorithm x25519", "--no-passphrase bob@example.org", 64),
             call("--algorithm x448", "--no-passphrase bob@example.org", 64),
             call("--name Bob", "--no-passphrase bob@example.org", 0),
-            call("--expires 90d", "--no-passphrase bob@example.org", 0),
             call("--no-passphrase", "bob@example.org", 0),
             call("--output out", "", 0),
         ],
@@ -503,7 +501,6 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--contact alice@example.org", "", 69),
             call("--eab-kid customer", "--eab-key pass --server http://127.0.0.1:1/directory bob@example.org", 69),
             call("--eab-key pass", "--eab-kid customer --server http://127.0.0.1:1/directory bob@example.org", 69),
-            call("--algorithm curve25519", "", 69),
             call("--algorithm ed25519", "", 69),
             call("--algorithm p256", "", 69),
             call("--algorithm p384", "", 69),
@@ -525,7 +522,6 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--algorithm x25519", "", 69),
             call("--algorithm x448", "", 69),
             call("--name Bob", "", 69),
-            call("--expires 90d", "", 69),
             call("--no-passphrase", "--server http://127.0.0.1:1/directory bob@example.org", 69),
             call("--challenge message.eml", "", 69),
             call(

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rusqlite::Connection;
@@ -79,6 +79,29 @@ fn an_older_home_that_cannot_be_written_to_is_read() {
     assert!(exported.out.contains("PRIVATE KEY"), "{exported:?}");
     assert!(imported.code == 73 && imported.err.contains("cannot be written to"), "{imported:?}");
     assert_eq!(version(&lab), 2);
+}
+
+/// SQLite cannot open it there in its usual way, and as an immutable file it is only read once a change would show.
+#[test]
+fn a_home_that_was_copied_just_now_and_cannot_be_written_to_is_read() {
+    let lab = Lab::new();
+    assert_eq!(lab.run(&["key", "import", &data("clean.pgp")]).code, 0);
+    let folder = lab.home.parent().unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&lab.home, fs::Permissions::from_mode(0o500)).unwrap();
+    // The first one copies the program.
+    assert_eq!(as_another(folder, &["--home", "home", "key", "list"]).code, 0);
+    let database = fs::File::options().append(true).open(lab.database()).unwrap();
+    let listed: Vec<Ran> = (0..4)
+        .map(|_| {
+            database.set_modified(SystemTime::now()).unwrap();
+            as_another(folder, &["--home", "home", "key", "list"])
+        })
+        .collect();
+    fs::set_permissions(&lab.home, fs::Permissions::from_mode(0o700)).unwrap();
+    for done in listed {
+        assert_eq!((done.code, done.out.lines().count()), (0, 1), "{done:?}");
+    }
 }
 
 /// The program as a user who is subject to permissions, unlike root.

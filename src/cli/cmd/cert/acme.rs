@@ -22,7 +22,7 @@ use crate::cli::{
     cmd::{
         config::path,
         key::{
-            generate::{Shape, held_or_new},
+            generate::{CertifiedShape, held_or_new},
             show::{change, word},
         },
     },
@@ -54,7 +54,7 @@ pub(super) struct Acme {
     #[arg(long, value_name = "FILE", requires = "eab_kid", value_hint = ValueHint::FilePath)]
     eab_key: Option<PathBuf>,
     #[command(flatten)]
-    shape: Shape,
+    shape: CertifiedShape,
     /// Answer the challenge: the mail that the authority sent to the address; `-` is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     challenge: Option<PathBuf>,

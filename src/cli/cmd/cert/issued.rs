@@ -108,7 +108,11 @@ pub(super) fn crl(what: &Crl, session: &Session) -> Result<()> {
     output.write_all(&list).map_err(|error| Error::io("output", &error))?;
     output.commit()?;
     let count = issued.iter().filter(|one| one.record.withdrawal().is_some()).count();
-    aside(&format!("{count} certificates are revoked; the next list has to be there before {}\n", day(next)));
+    let revoked = match count {
+        1 => "1 certificate is".to_owned(),
+        _ => format!("{count} certificates are"),
+    };
+    aside(&format!("{revoked} revoked; the next list has to be there before {}\n", day(next)));
     match authority.places().crl.as_slice() {
         [] => {}
         urls => hint(&format!("publish it at {}", urls.join(", "))),

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -48,7 +48,8 @@ pub(crate) struct Init {
     /// The address that your mail comes from, for sendmail [default: USER@HOSTNAME]
     #[arg(long = "as", value_name = "ADDRESS")]
     signer: Option<String>,
-    /// The file to write, which must not exist [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
+    /// The file to write, which must not exist, or be that of a package as it was installed [default: $POSTSEAL_CONFIG, or
+    /// /etc/postseal/postseal.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
@@ -68,7 +69,7 @@ enum Purpose {
 pub(super) fn run(what: &Init, session: &Session) -> Result<ExitCode> {
     let file = place::path(what.output.as_deref());
     let is_shown = file.as_os_str() == "-";
-    if !is_shown && file.exists() {
+    if !is_shown && file.exists() && !is_of_package(&file) {
         return Err(Error::new(Kind::CannotCreate, format!("{}: exists already", file.display()))
             .with_hint("-o FILE writes another file"));
     }
@@ -93,6 +94,11 @@ pub(super) fn run(what: &Init, session: &Session) -> Result<ExitCode> {
     let steps = filled(steps, &values.into_iter().chain([("file", place)]).collect());
     show::aside(&(written + &steps));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file is the one that the packages install, which has nothing of the administrator's.
+fn is_of_package(file: &Path) -> bool {
+    fs::read(file).is_ok_and(|content| content == include_bytes!("../../../../packaging/postseal.toml"))
 }
 
 /// The purpose that is given, or chosen at the terminal.

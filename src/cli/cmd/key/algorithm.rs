@@ -1,6 +1,9 @@
 //! The algorithms of new keys, by the names that are typed.
 
-use clap::ValueEnum;
+use clap::{
+    ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use postseal::{
     base::{Error, Result},
     crypto::{MlDsa, MlKem, SlhDsa},
@@ -75,6 +78,13 @@ pub(in crate::cli::cmd) enum Algorithm {
     X25519,
     /// For encryption only (S/MIME, with --ca)
     X448,
+}
+
+/// Reads the algorithm of a key that signs the request for its own certificate.
+pub(super) fn certified() -> impl TypedValueParser<Value = Algorithm> {
+    let signs = |algorithm: &&Algorithm| algorithm.smime("key request").is_ok_and(|algorithm| algorithm.signs());
+    let names = Algorithm::value_variants().iter().filter(signs).filter_map(ValueEnum::to_possible_value);
+    PossibleValuesParser::new(names).try_map(|name| <Algorithm as ValueEnum>::from_str(&name, false))
 }
 
 impl Algorithm {

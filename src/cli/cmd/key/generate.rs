@@ -19,7 +19,7 @@ use postseal::{
 };
 
 use super::{
-    algorithm::Algorithm,
+    algorithm::{self, Algorithm},
     choose::{find, select},
     list,
     second::{self, Choice},
@@ -81,7 +81,7 @@ pub(super) struct Request {
     #[arg(short, long, value_enum, default_value = "smime")]
     format: RequestFormat,
     #[command(flatten)]
-    shape: Shape,
+    shape: CertifiedShape,
     /// The output file, written whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
@@ -90,9 +90,23 @@ pub(super) struct Request {
     which: String,
 }
 
+/// Options of a new key that an authority certifies: the validity period is the authority's choice.
+#[derive(Args, Debug)]
+pub(in crate::cli::cmd) struct CertifiedShape {
+    /// The algorithm of a new key [default: rsa3072]
+    #[arg(long, value_parser = algorithm::certified())]
+    algorithm: Option<Algorithm>,
+    /// The owner's name, of a new key
+    #[arg(long)]
+    name: Option<String>,
+    /// Do not lock a new secret key with a passphrase [default: the first line of --passphrase-file, or a prompt]
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd", "passphrase_command"])]
+    no_passphrase: bool,
+}
+
 /// Options of a new key.
 #[derive(Args, Debug)]
-pub(in crate::cli::cmd) struct Shape {
+pub(super) struct Shape {
     /// The algorithm [default: curve25519 for OpenPGP, with --profile rfc9980 mldsa65-ed25519; rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     pub(super) algorithm: Option<Algorithm>,
@@ -212,7 +226,7 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
 pub(in crate::cli::cmd) fn held_or_new(
     verb: &str,
     which: &str,
-    shape: &Shape,
+    shape: &CertifiedShape,
     home: &Keystore,
     session: &Session,
 ) -> Result<Arc<Record>> {
@@ -224,10 +238,11 @@ pub(in crate::cli::cmd) fn held_or_new(
     held.retain(|record| !record.secrets().is_empty());
     match newest(held)?.as_slice() {
         [] if by_address => {
+            let shape = shape.of_key();
             let passphrase = shape.passphrase(verb, session)?;
             // The new key signs the request.
             passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
-            let shape = smime_shape(verb, shape, vec![input::address(which)?], passphrase)?;
+            let shape = smime_shape(verb, &shape, vec![input::address(which)?], passphrase)?;
             let made = generate_smime(&shape, &[], home, session)?;
             aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
             Ok(made)
@@ -400,6 +415,12 @@ impl Generate {
             (_, true) => Choice::Keep,
             _ => Choice::Ask,
         }
+    }
+}
+
+impl CertifiedShape {
+    fn of_key(&self) -> Shape {
+        Shape { algorithm: self.algorithm, name: self.name.clone(), expires: None, no_passphrase: self.no_passphrase }
     }
 }
 

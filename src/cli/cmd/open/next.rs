@@ -3,6 +3,7 @@
 use postseal::{
     base::Result,
     engine::Opening,
+    pki::{Certificate, Rule},
     report::html::Next,
     verdict::{Reason, Why},
 };
@@ -29,8 +30,28 @@ pub(super) fn step(opening: &Opening, session: &Session) -> Result<Option<Next>>
             command: Some(format!("postseal key find {author}")),
             otherwise: Some("import it: postseal key import FILE".to_owned()),
         }),
+        Some(Reason::Invalid(Why::CertificateExpired)) => Some(Next {
+            purpose: "if you know when the message came, before the certificate ended, judge it as of then".to_owned(),
+            command: Some("postseal verify --at TIME FILE".to_owned()),
+            otherwise: None,
+        }),
+        Some(Reason::Reserved(Why::Path(reason)))
+            if reason.ends_with(&Rule::NoIssuer.to_string()) && has_authority(opening) =>
+        {
+            Some(Next {
+                purpose: "if you trust the authority, import its root certificate".to_owned(),
+                command: Some("postseal key import --anchor FILE".to_owned()),
+                otherwise: None,
+            })
+        }
         _ => None,
     })
+}
+
+/// Whether the message brings a certificate that an authority issued. A self-issued one is its owner's.
+fn has_authority(opening: &Opening) -> bool {
+    let issued = |certificate: Certificate| !certificate.is_self_issued();
+    opening.certificates().iter().any(|der| Certificate::parse(der).is_ok_and(issued))
 }
 
 /// [`step`] on a line.
