@@ -234,7 +234,7 @@ fn states(reader: &Reader<'_>, texts: &[Located<String>]) -> BTreeMap<ProtocolNa
         let protocol = reader.document.word(&protocol, "protocol", &known)?;
         let found = key_state(state);
         if found.is_none() {
-            let words = "owner, authority, dnssec, domain, server, mail, claim, expired, missing or unknown";
+            let words = "owner, authority, dnssec, domain, server, mail, claim (with +quantum-safe or without), expired, missing or unknown";
             reader.document.error(text.line, format!("key {state:?}: not one of {words}"));
         }
         Some((protocol, found?))

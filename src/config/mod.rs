@@ -76,7 +76,7 @@ use crate::{
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Aliases, Members, Mode, PageTexts, Policy},
+    policy::{Aliases, Members, Mode, PageTexts, Policy, QuantumSafety},
     transport::{Endpoint, NoticeTo, RateLimit, sendmail::Program, smtp::BareLf},
 };
 
@@ -528,7 +528,7 @@ enum What {
     /// The members of a list.
     Members(Members),
     /// An address that a rule encrypts to.
-    Reader(Address),
+    Reader(Address, QuantumSafety),
     /// A secret that only its owner can read.
     Secret(SecretFrom),
     /// The template of automatic mail, with the placeholders that it may have.

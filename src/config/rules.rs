@@ -13,7 +13,7 @@ use crate::{
     mail::{Address, autocrypt::Preference},
     policy::{
         Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, KeySearch, Mode, Obstacle, Order, Party,
-        Pattern, Resort, Rule, Sealing, Unauthenticated, WrappingKind,
+        Pattern, QuantumSafety, Resort, Rule, Sealing, Unauthenticated, WrappingKind,
     },
     protocol::{Aead, Headers, LegacyDisplay, Padding, Shape},
     verdict::{Reason, Standing},
@@ -86,7 +86,8 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
             _ => None,
         });
         let at = table.line_of("recipient");
-        let mention = |line, address| Mention { line, what: What::Reader(address) };
+        let quantum = rule.sealing.quantum;
+        let mention = |line, address| Mention { line, what: What::Reader(address, quantum) };
         let own = addresses.map(|address| mention(at, rule.sealing.reader(&address)));
         let line = table.line_of("also-to");
         let further = rule.sealing.further_readers(None).map(|address| mention(line, address.clone()));
@@ -159,7 +160,17 @@ fn by_keys(reader: &Reader<'_>, table: &Table<'_>, sealing: Sealing) -> Sealing 
             &[("recipient", KeyOwner::Address), ("domain", KeyOwner::Domain)],
         ),
         also_to: also_to.collect(),
+        quantum: quantum(table),
         ..sealing
+    }
+}
+
+fn quantum(table: &Table<'_>) -> QuantumSafety {
+    let says = |key| table.truth(key).unwrap_or_default();
+    match (says("require-quantum-safe"), says("prefer-quantum-safe")) {
+        (true, _) => QuantumSafety::Required,
+        (false, true) => QuantumSafety::Preferred,
+        (false, false) => QuantumSafety::Indifferent,
     }
 }
 
@@ -277,6 +288,7 @@ fn sealing(reader: &Reader<'_>, table: &Table<'_>) -> Sealing {
         encrypt_to: KeyOwner::Address,
         sign_with: KeyOwner::Address,
         also_to: Vec::new(),
+        quantum: QuantumSafety::Indifferent,
         page: None,
         headers: reader.choice(table, "protect-headers", None, &headers),
         legacy_display: reader.choice(table, "legacy-display", LegacyDisplay::Omit, &displays),

@@ -152,6 +152,11 @@ impl KeyAlgorithm {
         }
     }
 
+    /// Whether it withstands a quantum computer: its signatures cannot be forged with one, and what it conveys stays secret.
+    pub fn is_quantum_safe(self) -> bool {
+        self.facts().quantum_safe
+    }
+
     /// What it signs.
     pub fn signs(self) -> Signs {
         self.facts().signs
@@ -221,7 +226,7 @@ impl KeyAlgorithm {
             return SLH_DSA_COST;
         }
         let unit = if matches!(self, KeyAlgorithm::Dsa(_)) { 1024 } else { 4096 };
-        (self.bits() / unit).saturating_pow(2).max(1)
+        (self.bits() / unit).saturating_pow(2).max(self.facts().cost)
     }
 
     /// How long unwrapping one session key takes at most, in those of RSA with 3072 bits: by the cube of the length above that. Source: measured, 2.6 ms

@@ -42,7 +42,7 @@ pub use pattern::Pattern;
 pub use record::{Described, Guess, Record, RecordLine, key_state};
 pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
 pub use rules::{Action, KeySearch, Mode, Obstacle, Order, Resort, Rule, Unauthenticated};
-pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
+pub use sealing::{AlsoTo, KeyOwner, QuantumSafety, Sealing, domain_reader, domain_signer};
 
 use crate::{
     keys::ProtocolName,

@@ -346,10 +346,11 @@ fn types(message: &dyn Content) -> String {
 /// `pgp:owner,smime:missing`.
 fn words(states: &BTreeMap<ProtocolName, KeyState>) -> Option<String> {
     let word = |state: &KeyState| match state {
-        KeyState::Expired(_) => "expired",
-        KeyState::Missing(_) => "missing",
-        KeyState::Unknown(_) => "unknown",
-        KeyState::Usable { source, .. } => source.name(),
+        KeyState::Expired(_) => "expired".to_owned(),
+        KeyState::Missing(_) => "missing".to_owned(),
+        KeyState::Unknown(_) => "unknown".to_owned(),
+        KeyState::Usable { source, quantum_safe: false, .. } => source.name().to_owned(),
+        KeyState::Usable { source, quantum_safe: true, .. } => format!("{}{QUANTUM_SAFE}", source.name()),
     };
     joined(states.iter().map(|(protocol, state)| format!("{}:{}", protocol.name(), word(state))).collect())
 }
@@ -363,15 +364,18 @@ fn states(text: &str) -> Option<BTreeMap<ProtocolName, KeyState>> {
     text.split(',').map(one).collect()
 }
 
-/// The state of a key by its word: `missing`, `expired`, `unknown`, or what ties a usable one to its address.
+/// The state of a key by its word: `missing`, `expired`, `unknown`, or what ties a usable one to its address, with `+quantum-safe` for one that
+/// withstands quantum computers.
 pub fn key_state(word: &str) -> Option<KeyState> {
-    let source = SOURCES.into_iter().find(|source| source.name() == word);
+    let plain = word.strip_suffix(QUANTUM_SAFE);
+    let source = SOURCES.into_iter().find(|source| source.name() == plain.unwrap_or(word));
     Some(match (word, source) {
         ("expired", _) => KeyState::Expired("the key has expired".to_owned()),
         ("missing", _) => KeyState::Missing("no key".to_owned()),
         ("unknown", _) => KeyState::Unknown("the keys could not be asked".to_owned()),
         (_, source) => {
-            KeyState::Usable { key: Handle::from_octets(&[0; 20]), source: source?, warning: None, note: None }
+            let quantum_safe = plain.is_some();
+            KeyState::Usable { key: Handle::from_octets(&[0; 20]), source: source?, warning: None, note: None, quantum_safe }
         }
     })
 }
@@ -410,5 +414,6 @@ const MORE: &str = "...";
 const MAX_TYPES: usize = 12;
 const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
 const STANDINGS: [Standing; 3] = [Standing::Unsigned, Standing::Signed, Standing::Authentic];
+const QUANTUM_SAFE: &str = "+quantum-safe";
 const SOURCES: [Source; 7] =
     [Source::Claim, Source::Mail, Source::Server, Source::Domain, Source::Dnssec, Source::Authority, Source::Owner];

@@ -88,7 +88,7 @@ fn packet<R: KeyRole>(
 ) -> anyhow::Result<Key<Public, R>> {
     Ok(match profile {
         Profile::Rfc4880 => Key4::new(now, algorithm, numbers)?.into(),
-        Profile::Rfc9580 => Key6::new(now, algorithm, numbers)?.into(),
+        Profile::Rfc9580 | Profile::Rfc9980 => Key6::new(now, algorithm, numbers)?.into(),
     })
 }
 
@@ -100,7 +100,7 @@ fn signing(profile: Profile, key: &PublicParts) -> Option<(PublicKeyAlgorithm, m
                 let numbers = mpi::PublicKey::EdDSA { curve: PgpCurve::Ed25519, q: MPI::new_compressed_point(octets) };
                 (PublicKeyAlgorithm::EdDSA, numbers)
             }
-            Profile::Rfc9580 => {
+            Profile::Rfc9580 | Profile::Rfc9980 => {
                 let a = octets.as_slice().try_into().ok()?;
                 (PublicKeyAlgorithm::Ed25519, mpi::PublicKey::Ed25519 { a })
             }
@@ -135,7 +135,7 @@ fn encrypting(profile: Profile, key: &PublicParts) -> Option<(PublicKeyAlgorithm
                 let (hash, sym) = (HashAlgorithm::SHA256, SymmetricAlgorithm::AES128);
                 (PublicKeyAlgorithm::ECDH, mpi::PublicKey::ECDH { curve, q, hash, sym })
             }
-            Profile::Rfc9580 => {
+            Profile::Rfc9580 | Profile::Rfc9980 => {
                 let u = octets.as_slice().try_into().ok()?;
                 (PublicKeyAlgorithm::X25519, mpi::PublicKey::X25519 { u })
             }

@@ -35,6 +35,15 @@ impl Esk {
             Esk::Unknown => "unknown".to_owned(),
         }
     }
+
+    /// Whether the session key in it stays secret when quantum computers exist.
+    pub(super) fn is_quantum_safe(&self) -> bool {
+        match self {
+            Esk::Key(packet) => KeyAlgorithm::Other(suite::public_name(packet.pk_algo())).is_quantum_safe(),
+            Esk::Password(_) => true,
+            Esk::Unknown => false,
+        }
+    }
 }
 
 /// A session key, and its cipher if the packet names one.
