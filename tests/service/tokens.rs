@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -29,7 +30,8 @@ impl Server {
         let mut command = Command::new("p11-kit");
         command.args(["server", "--foreground", "-n"]).arg(&socket);
         command.args(["--provider", SOFTHSM, "pkcs11:token=mail"]);
-        command.env("SOFTHSM2_CONF", token.configuration()).stdout(Stdio::null());
+        // It has a process for each connection: all of them are ended.
+        command.env("SOFTHSM2_CONF", token.configuration()).stdout(Stdio::null()).process_group(0);
         let server = Server(command.spawn().expect("p11-kit starts"));
         let end = Instant::now() + Duration::from_secs(20);
         while !socket.exists() {
@@ -42,7 +44,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.0.wait();
     }
 }
