@@ -127,7 +127,7 @@ impl Keystore {
     pub(super) fn record_failure(&self, recorded: &Recorded, error: &Error) {
         let note = Note::new(Event::NotDone).with("entry", recorded.head.number).with("failed", error.kind().name());
         if let Err(error) = recorded.log.append(&[note], Durability::Disk, recorded.key.as_ref()) {
-            tracing::warn!(event = "audit-failed", %error);
+            tracing::error!(event = "audit-failed", %error);
         }
     }
 

@@ -354,6 +354,7 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
         Arc::new(Server::new(Arc::clone(handler), Arc::clone(&relay), Arc::clone(&work), settings)) as Arc<dyn Listener>
     };
     let settings = Settings {
+        bounces: None,
         trusted: vec![Network::parse("127.0.0.1").unwrap()],
         limits: limits.clone(),
         recipients: 100,

@@ -78,6 +78,7 @@ fn serve() -> u16 {
     };
     let nowhere = Host::Address(([127, 0, 0, 1], free_port()).into());
     let settings = Settings {
+        bounces: None,
         kind: "submission",
         dialect: Dialect::Smtp,
         clients: Clients::Known,
