@@ -1,5 +1,7 @@
 //! SLH-DSA (FIPS 205) without pre-hashing and with an empty context, on RustCrypto's crate, which Sequoia uses too: aws-lc has no SLH-DSA.
 
+use std::thread;
+
 use slh_dsa::{
     Signature, SigningKey, VerifyingKey,
     signature::rand_core::{CryptoRng, RngCore},
@@ -32,6 +34,15 @@ macro_rules! with_set {
     }};
 }
 
+/// Runs what needs a larger stack than threads have: in a debug build the crate moves signatures of 50 kB by value, more than two MiB of them. `None` when
+/// there is no thread to be had.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?.join().ok())
+}
+
+/// Octets of address space. Source: measured, five times what a verification needs in a debug build.
+const STACK: usize = 16 << 20;
+
 /// A private key: the octets of FIPS 205, section 9.1.
 pub(super) struct SlhDsaKey {
     set: SlhDsa,
@@ -47,9 +58,11 @@ impl SlhDsaKey {
 
     /// A new key.
     pub(super) fn generate(set: SlhDsa) -> Option<Secret> {
-        let mut random = Random { failed: false };
-        let octets = with_set!(set, P => Secret::new(SigningKey::<P>::new(&mut random).to_bytes().to_vec()));
-        (!random.failed).then_some(octets)
+        apart(|| {
+            let mut random = Random { failed: false };
+            let octets = with_set!(set, P => Secret::new(SigningKey::<P>::new(&mut random).to_bytes().to_vec()));
+            (!random.failed).then_some(octets)
+        })?
     }
 
     /// The public key: the second half.
@@ -61,10 +74,12 @@ impl SlhDsaKey {
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut salt = vec![0; self.set.n()];
         aws_lc_rs::rand::fill(&mut salt).ok()?;
-        with_set!(self.set, P => {
-            let key = SigningKey::<P>::try_from(self.octets.expose()).ok()?;
-            Some(key.try_sign_with_context(message, &[], Some(&salt)).ok()?.to_bytes().to_vec())
-        })
+        apart(|| {
+            with_set!(self.set, P => {
+                let key = SigningKey::<P>::try_from(self.octets.expose()).ok()?;
+                Some(key.try_sign_with_context(message, &[], Some(&salt)).ok()?.to_bytes().to_vec())
+            })
+        })?
     }
 }
 
@@ -73,11 +88,14 @@ pub(super) fn verify_slh_dsa(set: SlhDsa, key: &[u8], message: &[u8], signature:
     if signature.len() != set.signature_length() {
         return Err(Unverified::Signature);
     }
-    with_set!(set, P => {
-        let key = VerifyingKey::<P>::try_from(key).map_err(|_| Unverified::Key)?;
-        let signature = Signature::<P>::try_from(signature).map_err(|_| Unverified::Signature)?;
-        key.try_verify_with_context(message, &[], &signature).map_err(|_| Unverified::Signature)
-    })
+    let verified = apart(|| {
+        with_set!(set, P => {
+            let key = VerifyingKey::<P>::try_from(key).map_err(|_| Unverified::Key)?;
+            let signature = Signature::<P>::try_from(signature).map_err(|_| Unverified::Signature)?;
+            key.try_verify_with_context(message, &[], &signature).map_err(|_| Unverified::Signature)
+        })
+    });
+    verified.unwrap_or(Err(Unverified::Algorithm))
 }
 
 /// The operating system's randomness, as this crate's version of rand_core wants it. After a failure it gives zeros, and says so.
