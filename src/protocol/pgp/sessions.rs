@@ -12,7 +12,7 @@ use sequoia_openpgp::{
 use super::{cert, derivation, protected, secret::Handled, suite};
 use crate::{
     base::{Budget, Error, Hint, Limits, Result, Secret},
-    crypto::Cipher,
+    crypto::{Cipher, KeyAlgorithm},
     keys::{Handle, ProtocolName, Purpose, Query, Record, Want},
     protocol::{Context, undecryptable},
 };
