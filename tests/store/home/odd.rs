@@ -6,9 +6,10 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
+use postseal::base::{Clock as _, SystemClock};
 use rusqlite::Connection;
 
 use super::lab::{AT, Lab, Ran, data, ran};
@@ -94,7 +95,7 @@ fn a_home_that_was_copied_just_now_and_cannot_be_written_to_is_read() {
     let database = fs::File::options().append(true).open(lab.database()).unwrap();
     let listed: Vec<Ran> = (0..4)
         .map(|_| {
-            database.set_modified(SystemTime::now()).unwrap();
+            database.set_modified(SystemClock.now()).unwrap();
             as_another(folder, &["--home", "home", "key", "list"])
         })
         .collect();
