@@ -13,8 +13,7 @@ use super::{
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
-    tokens,
-    templates,
+    templates, tokens,
 };
 use crate::{
     base::{Error, Kind, Limits, Network, Result},

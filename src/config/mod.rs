@@ -46,8 +46,8 @@ mod reader;
 mod rules;
 mod secret;
 mod table;
-mod tokens;
 mod templates;
+mod tokens;
 mod users;
 
 use std::{
@@ -65,8 +65,8 @@ pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
-pub use tokens::Token;
 pub use templates::{Bounces, Templates};
+pub use tokens::Token;
 pub use users::{Users, user_line};
 
 use crate::{

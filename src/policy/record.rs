@@ -375,7 +375,13 @@ pub fn key_state(word: &str) -> Option<KeyState> {
         ("unknown", _) => KeyState::Unknown("the keys could not be asked".to_owned()),
         (_, source) => {
             let quantum_safe = plain.is_some();
-            KeyState::Usable { key: Handle::from_octets(&[0; 20]), source: source?, warning: None, note: None, quantum_safe }
+            KeyState::Usable {
+                key: Handle::from_octets(&[0; 20]),
+                source: source?,
+                warning: None,
+                note: None,
+                quantum_safe,
+            }
         }
     })
 }

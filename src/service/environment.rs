@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{OpenSources, open_tokens, tokens::NoPins, record_choices, with_network, with_statuses};
+use super::{OpenSources, open_tokens, record_choices, tokens::NoPins, with_network, with_statuses};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,

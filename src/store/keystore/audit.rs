@@ -110,7 +110,9 @@ impl Keystore {
     /// Writes what this change did, as its last step: a change whose entry cannot be written is not made.
     pub(super) fn record(&self, event: Event, writer: Writer<'_>, cache: &mut Cache) -> Result<Option<Recorded>> {
         let notes = writer.journal().notes(event);
-        let Some(stored) = writer.audit(&audit_name(self.backend.as_ref()))?.filter(|_| !notes.is_empty()) else { return Ok(None) };
+        let Some(stored) = writer.audit(&audit_name(self.backend.as_ref()))?.filter(|_| !notes.is_empty()) else {
+            return Ok(None);
+        };
         let place = self.read_place(&stored)?;
         let log = self.log(&place.path);
         if !log.exists()? {

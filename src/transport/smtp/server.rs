@@ -25,8 +25,8 @@ use crate::{
     policy::Pattern,
     report::{Limit, Metrics},
     transport::{
-        Bounces, 
-        Connection, Listener, MemoryLimit, Quarantine, RateLimits, SessionId, Stream, relay::Relay, tls::Identity,
+        Bounces, Connection, Listener, MemoryLimit, Quarantine, RateLimits, SessionId, Stream, relay::Relay,
+        tls::Identity,
     },
 };
 

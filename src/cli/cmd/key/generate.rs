@@ -295,7 +295,7 @@ pub(super) fn pgp_request(
     addresses: Vec<Address>,
     passphrase: Option<Secret>,
 ) -> Result<pgp::generate::Request> {
-    use pgp::generate::{Profile as Version, Request};
+    use pgp::generate::{Algorithm as Pgp, Profile as Version, Request};
     let mut addresses = addresses.into_iter();
     let mut request = Request::new(addresses.next().ok_or_else(|| Error::usage("key generate: needs an address"))?);
     request.addresses.extend(addresses);

@@ -12,11 +12,7 @@ use postseal::{
     store::{Intake, Keystore, NewKey},
 };
 
-use super::{
-    generate::{Algorithm, store},
-    show,
-    trust::Trust,
-};
+use super::{algorithm::Algorithm, generate::store, show, trust::Trust};
 use crate::cli::{
     session::Session,
     show::{data, hint, progress, warning},
@@ -129,7 +125,8 @@ pub(super) fn generate_smime(
     let algorithm = match how.algorithm {
         None => KeyAlgorithm::Rsa(3072),
         Some(algorithm) => kind(algorithm).ok_or_else(|| {
-            Error::usage("key generate: curve25519 is two keys of OpenPGP").with_hint("ed25519, p256, rsa3072, ...")
+            Error::usage("key generate: not an algorithm of S/MIME keys on tokens")
+                .with_hint("ed25519, p256, p384, p521, rsa2048, rsa3072 or rsa4096")
         })?,
     };
     let _progress = progress::begin("making a key on the token");
@@ -147,6 +144,9 @@ pub(super) fn generate_pgp(
     home: &Keystore,
     session: &Session,
 ) -> Result<Arc<Record>> {
+    if request.profile == pgp::generate::Profile::Rfc9980 {
+        return Err(Error::usage("key generate: a key of --profile rfc9980 cannot be on a token"));
+    }
     let (signing, decrypting) = match how.algorithm {
         None => (KeyAlgorithm::Ecdsa(Curve::P256), KeyAlgorithm::Ecdsa(Curve::P256)),
         Some(Algorithm::Curve25519) => (KeyAlgorithm::Ed25519, KeyAlgorithm::X25519),
@@ -191,7 +191,6 @@ fn labelled(uri: &str, address: Option<&Address>, suffix: &str) -> Result<TokenU
 
 fn kind(algorithm: Algorithm) -> Option<KeyAlgorithm> {
     Some(match algorithm {
-        Algorithm::Curve25519 => return None,
         Algorithm::Ed25519 => KeyAlgorithm::Ed25519,
         Algorithm::P256 => KeyAlgorithm::Ecdsa(Curve::P256),
         Algorithm::P384 => KeyAlgorithm::Ecdsa(Curve::P384),
@@ -199,5 +198,6 @@ fn kind(algorithm: Algorithm) -> Option<KeyAlgorithm> {
         Algorithm::Rsa2048 => KeyAlgorithm::Rsa(2048),
         Algorithm::Rsa3072 => KeyAlgorithm::Rsa(3072),
         Algorithm::Rsa4096 => KeyAlgorithm::Rsa(4096),
+        _ => return None,
     })
 }
