@@ -66,6 +66,7 @@ fn listeners(address: &str, metrics: &Arc<Metrics>) -> base::Result<Listeners> {
         rate_limits: Default::default(),
         memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
+        bounces: None,
         copying: Copying::Tempfail(Arc::default()),
         progress: PROGRESS,
         idle: IDLE,
