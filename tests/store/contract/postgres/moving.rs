@@ -33,6 +33,8 @@ fn keys_move_to_a_database_and_back() {
     assert_eq!(run(&place, &["key", "check"]).0, 0);
     contract(&home(&place, &[PASSPHRASE]), &home(&place, &[]));
     assert_eq!(server.psql("moved", "SELECT count(*) FROM postseal.secret"), Ok("3".to_owned()));
+    let (code, _, said) = run(&place, &["backup", "keys.backup"]);
+    assert!(code == 69 && said.contains("backed up with the tools of its database"), "{said}");
     // A process that had the home open does not go on with the old rows.
     let error = look(&old).unwrap_err();
     assert_eq!((error.kind(), error.is_permanent()), (Kind::TryAgain, false), "{error}");
