@@ -18,7 +18,7 @@ use cryptoki::{
 };
 use postseal::{
     base::{Result, Secret, SystemRandom},
-    crypto::{Curve, Hash, KeyAlgorithm, RawRsa, Scheme, SecretKey},
+    crypto::{Curve, Hash, KeyAlgorithm, RawRsa, Scheme},
     keys::{Handle, TokenKey, TokenUri, Tokens},
     token::{KnownPins, OpenTokens, Pin, Pins},
 };
