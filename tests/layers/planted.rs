@@ -159,7 +159,10 @@ fn the_machines_clock_and_the_default_limits_are_named_in_the_assembly_alone() {
     let found = planted("src/transport/relay.rs", body);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("src/transport/relay.rs:4: Limits::default belongs in base, cli, "), "{found:?}");
-    assert!(found[1].starts_with("src/transport/relay.rs:2: base::SystemClock belongs in audit, base, cli, "), "{found:?}");
+    assert!(
+        found[1].starts_with("src/transport/relay.rs:2: base::SystemClock belongs in audit, base, cli, "),
+        "{found:?}"
+    );
     assert_eq!(planted("src/service/environment.rs", body), [""; 0]);
 }
 

@@ -219,7 +219,12 @@ fn the_upstream_has_the_last_word() {
         let mut client = Client::on(proxy.connect(proxy.tls()));
         client.say("EHLO client.test\r\n");
         assert!(client.say("AUTH PLAIN AGEAYg==\r\n").starts_with("235 2.7.0"));
-        for line in [sender, "RCPT TO:<bob@example.net>", "RCPT TO:<nobody@plain.test> NOTIFY=FAILURE ORCPT=rfc822;no+2Bone@plain.test", "DATA"] {
+        for line in [
+            sender,
+            "RCPT TO:<bob@example.net>",
+            "RCPT TO:<nobody@plain.test> NOTIFY=FAILURE ORCPT=rfc822;no+2Bone@plain.test",
+            "DATA",
+        ] {
             assert!(client.say(format!("{line}\r\n")).starts_with(['2', '3']), "{line}");
         }
         client.say("From: alice@example.org\r\nSubject: hello\r\n\r\nx\r\n.\r\n")
