@@ -31,6 +31,7 @@ fuzz_target!(|octets: &[u8]| {
     let peer = wire::Peer::new(&said);
     let heard = Arc::clone(&peer.heard);
     let settings = Settings {
+        bounces: None,
         trusted: Vec::new(),
         limits: Limits { message: 64 * 1024, ..Limits::default() },
         recipients: 10,

@@ -56,6 +56,7 @@ fn server(dialect: Dialect) -> Server {
         Caller { name: "mx.example.org".to_owned(), timeouts, connector: Connector::new(), dialect: Dialect::Smtp };
     let relay = Relay::new(caller, Host::Unix("/nowhere".into()), Security::None);
     let settings = Settings {
+        bounces: None,
         kind: "relay",
         dialect,
         clients: Clients::Anyone,
