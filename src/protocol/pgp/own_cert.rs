@@ -146,7 +146,7 @@ impl OwnCert {
         let is_safe = self.is_quantum_safe();
         if kind == NewSubkey::QuantumSafe && is_safe {
             let why = format!("key {}: has an encryption subkey that withstands quantum computers", self.fingerprint);
-            return Err(Error::usage(why).with_hint("--new-subkey makes another one"));
+            return Err(Error::usage(why).with_hint("a new subkey of the same kind can take its place"));
         }
         let primary = self.cert.primary_key().key().clone().role_into_unspecified();
         let signs_safely = suite::key_algorithm(&primary).is_quantum_safe();

@@ -148,7 +148,7 @@ fn is_quantum_safe(keys: &[KeyFacts]) -> bool {
     let mut encrypting = keys.iter().filter(good).filter(|key| key.uses.contains(&"encrypt")).peekable();
     match encrypting.peek() {
         Some(_) => encrypting.any(|key| key.quantum_safe),
-        None => keys.iter().filter(good).any(|key| key.quantum_safe && key.uses.contains(&"sign")),
+        None => keys.iter().filter(good).any(|key| key.quantum_safe),
     }
 }
 
