@@ -61,7 +61,6 @@ fn listeners(address: &str, metrics: &Arc<Metrics>) -> base::Result<Listeners> {
         marker: Secret::new(vec![0; 32]), // A milter that sends copies to a next hop needs random octets here.
     }));
     let settings = Settings {
-        bounces: None,
         trusted: Vec::new(),
         recipients: 1_000,
         rate_limits: Default::default(),
