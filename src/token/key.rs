@@ -46,6 +46,7 @@ pub(super) struct KeyOnToken {
     module: Arc<Module>,
     pins: Arc<dyn Pins>,
     uri: TokenUri,
+    token: TokenUri,
     public: PublicParts,
     /// Of an RSA key.
     padding: Option<RawRsa>,
@@ -59,12 +60,12 @@ impl KeyOnToken {
             PublicParts::Rsa { n, .. } => Some(RawRsa::new(&key.rejection, n)),
             _ => None,
         };
-        let (uri, public) = (key.uri.clone(), key.public.clone());
-        KeyOnToken { module, pins, uri, public, padding, is_padding_there: AtomicBool::new(false) }
+        let (uri, token, public) = (key.uri.clone(), key.uri.token(), key.public.clone());
+        KeyOnToken { module, pins, uri, token, public, padding, is_padding_there: AtomicBool::new(false) }
     }
 
     fn run<T>(&self, work: impl Fn(&Session, ObjectHandle) -> Result<T, Failed>) -> Result<Answer<T>> {
-        let place = Place { uri: &self.uri, public: Some(&self.public), pins: self.pins.as_ref() };
+        let place = Place { uri: &self.uri, token: &self.token, public: Some(&self.public), pins: self.pins.as_ref() };
         match self.module.with_key(&place, work) {
             Ok(done) => Ok(Answer::Done(done)),
             Err(Failure::Refused) => Ok(Answer::Refused),

@@ -51,6 +51,8 @@ struct Pooled {
 /// A key to be used: where it is, what it must be, and who knows the PIN.
 pub(super) struct Place<'a> {
     pub(super) uri: &'a TokenUri,
+    /// The token of it.
+    pub(super) token: &'a TokenUri,
     pub(super) public: Option<&'a PublicParts>,
     pub(super) pins: &'a dyn Pins,
 }
@@ -147,8 +149,7 @@ impl Module {
 
     /// The key at `place`, in a session.
     fn found(&self, context: &Pkcs11, place: &Place<'_>, from: From) -> Result<(Pooled, ObjectHandle), Failure> {
-        let idle =
-            if from == From::Pool { held(&self.idle).get_mut(&place.uri.token()).and_then(Vec::pop) } else { None };
+        let idle = if from == From::Pool { held(&self.idle).get_mut(place.token).and_then(Vec::pop) } else { None };
         let mut pooled = match idle {
             Some(pooled) => pooled,
             None => {
@@ -169,14 +170,15 @@ impl Module {
 
     fn put_back(&self, place: &Place<'_>, pooled: Pooled) {
         let mut idle = held(&self.idle);
-        let of_token = idle.entry(place.uri.token()).or_default();
-        if of_token.len() < MAX_IDLE {
-            of_token.push(pooled);
+        match idle.get_mut(place.token) {
+            Some(of_token) if of_token.len() >= MAX_IDLE => {}
+            Some(of_token) => of_token.push(pooled),
+            None => _ = idle.insert(place.token.clone(), vec![pooled]),
         }
     }
 
     fn forget(&self, place: &Place<'_>) {
-        held(&self.idle).remove(&place.uri.token());
+        held(&self.idle).remove(place.token);
     }
 
     /// Holds off a restart. Loads the module if it is not.

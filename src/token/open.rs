@@ -62,7 +62,8 @@ impl OpenTokens {
     /// `TryAgain` when the token is not there; `Inaccessible` without the right PIN, or when no module is known.
     pub fn contents(&self, uri: &TokenUri) -> Result<Contents> {
         let (module, pins) = self.module(uri)?;
-        let place = Place { uri, public: None, pins: pins.as_ref() };
+        let token = &uri.token();
+        let place = Place { uri, token, public: None, pins: pins.as_ref() };
         let found = module.with_session(&place, |session, token| object::contents(session, token, uri));
         let mut found = found.map_err(|failure| failure.error(uri.title()))?;
         for key in &mut found.keys {
@@ -87,7 +88,8 @@ impl OpenTokens {
         let mut id = [0; 16];
         random.fill(&mut id)?;
         let (module, pins) = self.module(uri)?;
-        let place = Place { uri, public: None, pins: pins.as_ref() };
+        let token = &uri.token();
+        let place = Place { uri, token, public: None, pins: pins.as_ref() };
         let taken = module.with_session(&place, |session, _| object::is_taken(session, label));
         if taken.map_err(|failure| failure.error(uri.title()))? {
             return Err(Error::usage(format!("{}: there is a key of this name: {label}", uri.title()))
