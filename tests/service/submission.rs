@@ -1,6 +1,7 @@
 //! `postseal serve` before the queue: SMTP with real clients, a real Postfix behind it, and gpg and openssl at the end.
 
 mod bounds;
+mod cluster;
 mod crash;
 pub(crate) mod dialogue;
 mod login;

@@ -23,7 +23,11 @@ fn every_250_is_at_the_sink() {
     }
     let sink = Sink::start();
     let proxy = Proxy::start(sink.port(), "");
-    let run = Run::under(&proxy, how_many(1_000), |pause| {
+    let kill = || {
+        proxy.kill();
+        proxy.open();
+    };
+    let run = Run::under(proxy.port(), how_many(1_000), kill, |pause| {
         thread::sleep(pause(200, 1_500));
         let begin = Instant::now();
         sink.hang_up();
@@ -50,7 +54,11 @@ fn every_250_of_postfix_is_at_the_sink() {
     let postfix = Postfix::start(sink.port(), &[("in_flow_delay", "0"), ("enable_long_queue_ids", "yes")], "");
     let proxy = Proxy::start(postfix.port(), "");
     let mut is_gentle = false;
-    let run = Run::under(&proxy, how_many(300), |pause| {
+    let kill = || {
+        proxy.kill();
+        proxy.open();
+    };
+    let run = Run::under(proxy.port(), how_many(300), kill, |pause| {
         thread::sleep(pause(500, 3_000));
         let begin = Instant::now();
         is_gentle = !is_gentle;
@@ -89,32 +97,33 @@ fn every_250_of_postfix_is_at_the_sink() {
     run.explain(taken);
 }
 
-fn how_many(otherwise: usize) -> usize {
+pub(super) fn how_many(otherwise: usize) -> usize {
     std::env::var("POSTSEAL_CRASH_MESSAGES").map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 /// What happened while messages were sent.
-struct Run {
+pub(super) struct Run {
     total: usize,
     kills: usize,
-    outages: Vec<Range<Instant>>,
+    pub(super) outages: Vec<Range<Instant>>,
     tries: usize,
     took: Duration,
 }
 
 /// A copy at the sink.
-struct Arrival {
+pub(super) struct Arrival {
     /// In the queue of Postfix.
     name: String,
     at: Instant,
 }
 
 impl Run {
-    /// Sends so many messages over 50 connections, each until it is taken, while postseal is killed again and again, and `outage` takes the
-    /// upstream away and brings it back; it is given something that makes pauses of random length, between so many milliseconds.
-    fn under(
-        proxy: &Proxy,
+    /// Sends so many messages over 50 connections, each until it is taken, while `kill` kills a postseal and starts it again, again and again, and
+    /// `outage` takes something else away and brings it back; it is given something that makes pauses of random length, between so many milliseconds.
+    pub(super) fn under(
+        port: u16,
         total: usize,
+        mut kill: impl FnMut() + Send,
         mut outage: impl FnMut(&mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> + Send,
     ) -> Run {
         let (next, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -136,7 +145,7 @@ impl Run {
                             loop {
                                 assert!(begun.elapsed() < Duration::from_secs(300), "{number} is never taken");
                                 tries.fetch_add(1, Ordering::SeqCst);
-                                match send(&mut connection, proxy.port(), number) {
+                                match send(&mut connection, port, number) {
                                     Some(()) => break,
                                     None => thread::sleep(Duration::from_millis(50)),
                                 }
@@ -149,9 +158,8 @@ impl Run {
                 let mut pause = pauses(88_172_645_463_325_252);
                 while !is_over.load(Ordering::SeqCst) {
                     thread::sleep(pause(400, 2_500));
-                    proxy.kill();
+                    kill();
                     kills += 1;
-                    proxy.open();
                 }
             });
             let stopping = scope.spawn(|| {
@@ -171,7 +179,7 @@ impl Run {
     }
 
     /// Each message's copy for each recipient, as often as it arrived. None is lost, none is in clear.
-    fn copies(&self, sink: &Sink) -> HashMap<(usize, &'static str), Vec<Arrival>> {
+    pub(super) fn copies(&self, sink: &Sink) -> HashMap<(usize, &'static str), Vec<Arrival>> {
         let mut copies: HashMap<(usize, &'static str), Vec<Arrival>> = HashMap::new();
         for received in sink.received() {
             let text = received.text();
@@ -195,7 +203,7 @@ impl Run {
         copies
     }
 
-    fn tell(&self, upstream: &str, doubles: &str) {
+    pub(super) fn tell(&self, upstream: &str, doubles: &str) {
         let Run { total, kills, outages, tries, took } = self;
         let outages = outages.len();
         println!(

@@ -1,0 +1,94 @@
+//! Several nodes with one database behind one Postfix: nodes and the database are killed at random, and nothing is lost.
+
+use std::{
+    collections::HashMap,
+    fs,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::crash::{Arrival, Run, how_many};
+use crate::{
+    proxy::Proxy,
+    support::{
+        postfix::{Postfix, Sink, present},
+        postgres::{self, Server},
+    },
+};
+
+/// POSTSEAL_CRASH_MESSAGES says how many; 200 where it says nothing.
+#[test]
+fn three_nodes_lose_nothing() {
+    if !present(&["openssl"]) || !postgres::present() {
+        return;
+    }
+    let sink = Sink::start();
+    let database = Mutex::new(Server::start());
+    let nodes = nodes(&database.lock().expect("nobody panics with it"), sink.port());
+    let ports: Vec<String> = nodes.iter().map(|node| format!("smtp:[127.0.0.1]:{}", node.port())).collect();
+    let any = format!("randmap:{{{}}}", ports.join(", "));
+    let settings = [
+        ("transport_maps", any.as_str()),
+        ("in_flow_delay", "0"),
+        ("enable_long_queue_ids", "yes"),
+        // Each try asks for a node anew.
+        ("smtp_connection_cache_on_demand", "no"),
+        ("default_destination_concurrency_failed_cohort_limit", "0"),
+    ];
+    let postfix = Postfix::start(sink.port(), &settings, "");
+    let mut turn = 0;
+    let kill = || {
+        turn += 1;
+        let node = &nodes[turn % nodes.len()];
+        node.kill();
+        node.open();
+    };
+    let run = Run::under(postfix.port(), how_many(200), kill, |pause| {
+        thread::sleep(pause(1_500, 4_000));
+        let begin = Instant::now();
+        let mut database = database.lock().expect("nobody panics with it");
+        database.stop();
+        thread::sleep(pause(50, 800));
+        database.run();
+        begin..Instant::now()
+    });
+    // What Postfix took on, it delivers before it has nothing more to do.
+    let end = Instant::now() + Duration::from_secs(300);
+    while !postfix.queue().contains("Mail queue is empty") {
+        assert!(Instant::now() < end, "{}", postfix.queue());
+        postfix.flush();
+        thread::sleep(Duration::from_millis(500));
+    }
+    let copies: HashMap<_, Vec<Arrival>> = run.copies(&sink);
+    let doubled: usize = copies.values().map(|arrivals| arrivals.len() - 1).sum();
+    let log = postfix.log();
+    let unsure = log.matches("while sending end of data").count() + log.matches("status=deferred").count();
+    run.tell("three nodes behind Postfix", &format!("{doubled} of {} copies doubled, {unsure} tries deferred", copies.len()));
+    assert!(doubled <= unsure * 2, "{doubled} doubled, and {unsure} tries were not answered with 250");
+    assert!(!log.contains("status=bounced"), "bounced: {log}");
+}
+
+/// Three, with the keys of the first one in the database.
+fn nodes(database: &Server, upstream: u16) -> Vec<Proxy> {
+    let url = format!("{}&timeout=2", database.database("cluster"));
+    let first = Proxy::furnished(upstream, "", |proxy| {
+        proxy.postseal(&["store", "migrate", &url]);
+        String::new()
+    });
+    let key = fs::read(first.path("home/master.key")).expect("a master key");
+    let other = || {
+        Proxy::furnished(upstream, "", |proxy| {
+            let home = proxy.path("home");
+            for entry in fs::read_dir(&home).expect("a home") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("it goes");
+            }
+            fs::write(home.join("master.key"), &key).expect("a master key");
+            proxy.postseal(&["store", "connect", &url]);
+            String::new()
+        })
+    };
+    let others = [other(), other()];
+    [first].into_iter().chain(others).collect()
+}
