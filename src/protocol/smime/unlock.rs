@@ -47,6 +47,14 @@ impl<'a> Recipients<'a> {
         Ok(Recipients(recipients))
     }
 
+    /// Whether every way to the content key withstands a quantum computer: ML-KEM, or a key or a password that both sides have.
+    pub(super) fn is_quantum_safe(&self) -> bool {
+        let safe = |one: &Recipient<'_>| {
+            matches!(one, Recipient::Encapsulated(..) | Recipient::Kek(_) | Recipient::Password(_))
+        };
+        !self.0.is_empty() && self.0.iter().all(safe)
+    }
+
     /// The recipients as named in the message: issuer and serial number, key identifier, or `password`.
     pub(super) fn names(&self) -> Vec<String> {
         let names = self.0.iter().flat_map(|recipient| match recipient {
