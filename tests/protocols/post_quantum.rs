@@ -80,6 +80,7 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
     lab.person("bob", Algorithm::MlKem(MlKem::MlKem768));
     lab.person("carol", Algorithm::MlKem(MlKem::MlKem512));
     lab.person("other", Algorithm::MlKem(MlKem::MlKem768));
+    lab.person("erin", Algorithm::Rsa2048);
     lab
 });
 
@@ -210,6 +211,23 @@ fn both_kinds_of_envelope_open() {
             matches!(opened.layers[0].kind, LayerKind::Encrypted { authenticated: found, .. } if found == authenticated)
         );
     }
+}
+
+/// One classical reader is enough to open it.
+#[test]
+fn a_layer_is_quantum_safe_when_all_its_readers_are() {
+    for (names, safe) in [(&["bob"] as &[&str], true), (&["bob", "carol"], true), (&["bob", "erin"], false), (&["erin"], false)] {
+        let opened = open(&object(&seal(&Seal { to: to(names), ..Seal::default() }, &LAB.keys)), &LAB.keys).unwrap();
+        let LayerKind::Encrypted { quantum_safe, .. } = &opened.layers[0].kind else { panic!("{names:?}") };
+        assert_eq!(*quantum_safe, safe, "{names:?}");
+    }
+    let signed = |name: &str| {
+        let sealed = seal(&Seal { sign: vec![Signer::Named(address(name))], shape: Shape::Opaque, ..Seal::default() }, &LAB.keys);
+        let opened = open(&object(&sealed), &LAB.keys).unwrap();
+        let LayerKind::Signed { signatures, .. } = &opened.layers[0].kind else { panic!("{name}") };
+        signatures[0].quantum_safe
+    };
+    assert_eq!((signed("alice"), signed("erin")), (true, false));
 }
 
 /// A SignedData without signed attributes by alice, whose digest algorithm is 1.2.3.

@@ -115,7 +115,7 @@ impl<'a> Envelope<'a> {
         let authenticated = matches!(cipher, ContentCipher::Aead { .. });
         let tag = self.tag(&cipher)?;
         let found = recipients.content_key(context, budget).map_err(Error::within_encryption)?;
-        let (names, quantum_safe) = (recipients.names(), false);
+        let (names, quantum_safe) = (recipients.names(), recipients.is_quantum_safe());
         let layer = LayerKind::Encrypted { cipher: cipher.name(), authenticated, recipients: names, quantum_safe };
         let covered = self.covered();
         let open = |key: &Secret, covered: &[u8], octets: &mut Vec<u8>| match &cipher {

@@ -104,6 +104,7 @@ impl Judge<'_> {
         };
         signature.algorithms = what.algorithm.name(&key);
         signature.strength = what.algorithm.strength(&key).min(what.hash.strength());
+        signature.quantum_safe = key.algorithm().is_quantum_safe();
         let good = what.verified(&key, &mut self.content, budget)?.and_then(|reading| {
             let checked = what.is_about(candidate).and_then(|()| standing(&candidate.certificate, self.context));
             checked.map(|()| reading).map_err(State::Invalid)
