@@ -46,7 +46,7 @@ pub trait Health: Send + Sync {
     fn held(&self) -> Option<u64>;
 }
 
-/// Answers `GET /`, `GET /metrics`, `GET /healthz` and `GET /readyz`, one request per connection. Of more than 512 at once the oldest is closed,
+/// Answers `GET /`, `GET /metrics`, `GET /livez` (also `/healthz`) and `GET /readyz`, one request per connection. Of more than 512 at once the oldest is closed,
 /// so that idle ones do not stop a health check.
 pub struct Monitor {
     metrics: Arc<Metrics>,
@@ -81,7 +81,7 @@ impl Monitor {
                 self.metrics.note_health(readiness, keys);
                 ("200 OK", "text/plain; version=0.0.4", self.metrics.page())
             }
-            (b"GET", b"/healthz") => ("200 OK", TEXT, "ok\n".to_owned()),
+            (b"GET", b"/healthz" | b"/livez") => ("200 OK", TEXT, "ok\n".to_owned()),
             (b"GET", b"/readyz") => {
                 let health = Arc::clone(&self.health);
                 match spawn_blocking(move || health.ready()).await {
@@ -90,7 +90,7 @@ impl Monitor {
                     Err(_) => ("503 Service Unavailable", TEXT, "the check failed\n".to_owned()),
                 }
             }
-            (b"GET", _) => ("404 Not Found", TEXT, "/, /metrics, /healthz or /readyz\n".to_owned()),
+            (b"GET", _) => ("404 Not Found", TEXT, "/, /metrics, /livez or /readyz\n".to_owned()),
             _ => ("405 Method Not Allowed", TEXT, "GET\n".to_owned()),
         };
         let length = body.len();

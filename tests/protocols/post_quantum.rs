@@ -222,7 +222,7 @@ fn a_layer_is_quantum_safe_when_all_its_readers_are() {
         assert_eq!(*quantum_safe, safe, "{names:?}");
     }
     let signed = |name: &str| {
-        let sealed = seal(&Seal { sign: vec![Signer::Named(address(name))], shape: Shape::Opaque, ..Seal::default() }, &LAB.keys);
+        let sealed = seal(&Seal { sign: vec![Signer::Address(address(name))], shape: Shape::Opaque, ..Seal::default() }, &LAB.keys);
         let opened = open(&object(&sealed), &LAB.keys).unwrap();
         let LayerKind::Signed { signatures, .. } = &opened.layers[0].kind else { panic!("{name}") };
         signatures[0].quantum_safe

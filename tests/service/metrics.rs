@@ -81,7 +81,7 @@ fn metrics_count_what_happened() {
     let ready = get(port, "/readyz");
     assert!(ready.starts_with("HTTP/1.1 503 ") && !ready.ends_with("\r\n\r\n"), "{ready}");
     assert!(get(port, "/metrics").contains("\npostseal_ready 0\n"));
-    assert!(get(port, "/healthz").starts_with("HTTP/1.1 200 "));
+    assert!(get(port, "/livez").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn the_page_tells_of_the_last_day() {
     }
     // Other pages have the same fields, and a page that is not there names those that are.
     assert!(get(port, "/x").contains("nosniff"));
-    assert!(get(port, "/x").ends_with("/, /metrics, /healthz or /readyz\n"));
+    assert!(get(port, "/x").ends_with("/, /metrics, /livez or /readyz\n"));
     if browser::is_here() {
         let document = browser::document(&format!("http://127.0.0.1:{port}/"));
         assert!(document.contains("Mail can be handled."), "{document}");
