@@ -216,13 +216,18 @@ fn both_kinds_of_envelope_open() {
 /// One classical reader is enough to open it.
 #[test]
 fn a_layer_is_quantum_safe_when_all_its_readers_are() {
-    for (names, safe) in [(&["bob"] as &[&str], true), (&["bob", "carol"], true), (&["bob", "erin"], false), (&["erin"], false)] {
+    for (names, safe) in
+        [(&["bob"] as &[&str], true), (&["bob", "carol"], true), (&["bob", "erin"], false), (&["erin"], false)]
+    {
         let opened = open(&object(&seal(&Seal { to: to(names), ..Seal::default() }, &LAB.keys)), &LAB.keys).unwrap();
         let LayerKind::Encrypted { quantum_safe, .. } = &opened.layers[0].kind else { panic!("{names:?}") };
         assert_eq!(*quantum_safe, safe, "{names:?}");
     }
     let signed = |name: &str| {
-        let sealed = seal(&Seal { sign: vec![Signer::Address(address(name))], shape: Shape::Opaque, ..Seal::default() }, &LAB.keys);
+        let sealed = seal(
+            &Seal { sign: vec![Signer::Address(address(name))], shape: Shape::Opaque, ..Seal::default() },
+            &LAB.keys,
+        );
         let opened = open(&object(&sealed), &LAB.keys).unwrap();
         let LayerKind::Signed { signatures, .. } = &opened.layers[0].kind else { panic!("{name}") };
         signatures[0].quantum_safe
