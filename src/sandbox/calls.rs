@@ -9,7 +9,7 @@ use seccompiler::{
 
 /// Bounds the system calls of every thread of this process.
 pub(super) fn bound() -> Result<(), Error> {
-    let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
+    let Some(architecture) = ARCHITECTURE else { return Ok(()) };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
     rules.extend(OLD_NAMES.iter().map(|call| (*call, Vec::new())));
     // A thread, and no namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
@@ -26,6 +26,17 @@ pub(super) fn bound() -> Result<(), Error> {
         filter.and_then(TryInto::try_into).map_err(|error: BackendError| Error::Backend(error))?;
     seccompiler::apply_filter_all_threads(&program)
 }
+
+/// What this program was compiled for; `None`: the filter knows no such machine.
+const ARCHITECTURE: Option<TargetArch> = if cfg!(target_arch = "x86_64") {
+    Some(TargetArch::x86_64)
+} else if cfg!(target_arch = "aarch64") {
+    Some(TargetArch::aarch64)
+} else if cfg!(target_arch = "riscv64") {
+    Some(TargetArch::riscv64)
+} else {
+    None
+};
 
 /// `CLONE_NEW*` of linux/sched.h.
 const NAMESPACES: u64 = 0x7e02_0080;

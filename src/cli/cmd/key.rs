@@ -11,6 +11,7 @@ mod find;
 mod from_file;
 mod from_ldap;
 pub(super) mod generate;
+mod keep;
 mod layout;
 mod list;
 pub(super) mod mail;

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
-    keys::{Keys, ProtocolName, Query, Record, Want},
+    keys::{Keys, ProtocolName, Record, Want},
     mail::{Address, Message},
     protocol::{
         Seal, Signer, pgp,
@@ -21,6 +21,7 @@ use postseal::{
 use super::{
     algorithm::{self, Algorithm},
     choose::{find, select},
+    keep::store,
     list,
     second::{self, Choice},
     token::{self, OnToken},
@@ -358,18 +359,6 @@ pub(super) fn generate_smime(
     let described = smime::generate::generate(request, session.clock(), &SystemRandom)?;
     // It is self-signed, so the owner's trust is what ties it to the address.
     store(NewKey::of_person(described).not_for(kept), home, session)
-}
-
-/// Stores a new key, and returns it as it is stored.
-pub(super) fn store(key: NewKey, home: &Keystore, session: &Session) -> Result<Arc<Record>> {
-    let (protocol, fingerprint) = (key.record().protocol(), key.record().fingerprint().clone());
-    let taken = home.take_new(vec![key], session.clock().now())?;
-    if let Some(place) = taken.revocations.first() {
-        aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", place.display()));
-    }
-    home.find(protocol, &Query::manage(Want::Certificate(&fingerprint)))?
-        .pop()
-        .ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
 }
 
 impl Generate {

@@ -12,7 +12,7 @@ use postseal::{
     store::{Intake, Keystore, NewKey},
 };
 
-use super::{algorithm::Algorithm, generate::store, show, trust::Trust};
+use super::{algorithm::Algorithm, keep::store, show, trust::Trust};
 use crate::cli::{
     session::Session,
     show::{data, hint, progress, warning},
