@@ -16,7 +16,8 @@
 //! let log = Log::new(&path, Actor::of_process("example"));
 //! let note = Note::new(Event::Trust).with("certificate", "0123456789ABCDEF");
 //! let head = log.append(&[note], Durability::Disk, None)?;
-//! assert_eq!(head.number, 1);
+//! // The first line says that the log begins.
+//! assert_eq!(head.number, 2);
 //!
 //! let text = std::fs::read(&path).unwrap();
 //! let checked = verify(&[("audit.log", &text)], None);
