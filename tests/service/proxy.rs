@@ -99,12 +99,33 @@ impl Proxy {
 
     /// Starts the program and waits until it listens.
     pub(crate) fn open(&self) {
+        self.start_program();
+        wait_for_port(self.submission);
+    }
+
+    /// Starts the program, and again when it ends at once, as systemd does: its keys may be out of reach for a while.
+    pub(crate) fn open_until_it_stays(&self) {
+        let end = Instant::now() + Duration::from_secs(120);
+        self.start_program();
+        while TcpStream::connect(("127.0.0.1", self.submission)).is_err() {
+            assert!(Instant::now() < end, "it does not start: {}", self.log());
+            thread::sleep(Duration::from_millis(50));
+            let ended = {
+                let mut child = self.child.lock().expect("nobody panics with it");
+                child.as_mut().is_some_and(|child| child.try_wait().expect("a child").is_some())
+            };
+            if ended {
+                self.start_program();
+            }
+        }
+    }
+
+    fn start_program(&self) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         command.args(["serve", "--config"]).arg(self.path("postseal.toml")).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(log).spawn().expect("postseal can be started");
         *self.child.lock().expect("nobody panics with it") = Some(child);
-        wait_for_port(self.submission);
     }
 
     /// SIGKILL.

@@ -42,7 +42,7 @@ fn three_nodes_lose_nothing() {
         turn += 1;
         let node = &nodes[turn % nodes.len()];
         node.kill();
-        node.open();
+        node.open_until_it_stays();
     };
     let run = Run::under(postfix.port(), how_many(200), &mut kill, |pause| {
         thread::sleep(pause(1_500, 4_000));
