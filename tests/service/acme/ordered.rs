@@ -1,5 +1,7 @@
 //! `cert acme`, with the challenge as a file.
 
+use std::{thread, time::Duration};
+
 use crate::support::{acme::Authority, lab::Done};
 
 /// `cert acme` for alice.
@@ -44,7 +46,8 @@ fn a_certificate_is_ordered_proven_by_mail_and_renewed() {
     let first = verified.code(0).text();
     assert!(first.contains("CN = ca") || first.contains("CN=ca"), "{first}");
 
-    // Renewed for the same key: the newest certificate signs.
+    // Renewed for the same key: the newest certificate signs. Certificates have the second of their start, and not more.
+    thread::sleep(Duration::from_millis(1_100));
     acme(&authority, &["--server", &directory]).code(0);
     lab.write("challenge.eml", authority.mail("alice@example.org", 2));
     acme(&authority, &[&answer[..], &["--unverified"]].concat()).code(0);
