@@ -7,9 +7,17 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
+/// What the kernel says of the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    Bounded,
+    /// It takes none.
+    Unbounded,
+}
+
 /// Bounds the system calls of every thread of this process.
-pub(super) fn bound() -> Result<(), Error> {
-    let Some(architecture) = ARCHITECTURE else { return Ok(()) };
+pub(super) fn bound() -> Result<Calls, Error> {
+    let Some(architecture) = ARCHITECTURE else { return Ok(Calls::Unbounded) };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
     rules.extend(OLD_NAMES.iter().map(|call| (*call, Vec::new())));
     // A thread, and no namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
@@ -24,7 +32,11 @@ pub(super) fn bound() -> Result<(), Error> {
     );
     let program: BpfProgram =
         filter.and_then(TryInto::try_into).map_err(|error: BackendError| Error::Backend(error))?;
-    seccompiler::apply_filter_all_threads(&program)
+    match seccompiler::apply_filter_all_threads(&program) {
+        Ok(()) => Ok(Calls::Bounded),
+        Err(Error::Prctl(_) | Error::Seccomp(_)) => Ok(Calls::Unbounded),
+        Err(error) => Err(error),
+    }
 }
 
 /// What this program was compiled for; `None`: the filter knows no such machine.

@@ -16,6 +16,7 @@ use landlock::{
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use self::calls::Calls;
 use crate::base::{Error, Result};
 
 /// What a process keeps when it gives up everything else. Without any call of [`Sandbox::reads`] or [`Sandbox::writes`] it can open no file that belongs to a
@@ -48,6 +49,8 @@ pub enum Enforced {
     Partly,
     /// Not even files: the kernel was built or started without Landlock. The system calls are bounded.
     CallsOnly,
+    /// Nothing: neither Landlock nor seccomp is there, as in some containers.
+    Nothing,
 }
 
 impl Sandbox {
@@ -74,13 +77,17 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the kernel knows the filter or the rules and refuses them.
+    /// `Unavailable` when the rules or the filter cannot be made. A kernel that does not take them is no error.
     pub fn enter(&self) -> Result<Enforced> {
         // A core file would hold what the message decrypts to.
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(refused)?;
-        let enforced = self.bound_files()?;
-        calls::bound().map_err(refused)?;
-        Ok(enforced)
+        let files = self.bound_files()?;
+        let calls = calls::bound().map_err(refused)?;
+        Ok(match (files, calls) {
+            (Enforced::CallsOnly, Calls::Unbounded) => Enforced::Nothing,
+            (_, Calls::Unbounded) => Enforced::Partly,
+            (files, Calls::Bounded) => files,
+        })
     }
 
     fn bound_files(&self) -> Result<Enforced> {
