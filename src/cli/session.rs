@@ -377,7 +377,7 @@ impl Session {
     }
 
     /// What the keys of this run take of this machine, for a verb that gives up the rest. `None` where that is not known before: a program prints
-    /// the passphrase, or a part of the home is elsewhere.
+    /// the passphrase, or a part of the home is elsewhere: on a server, or on a token.
     pub(crate) fn sandbox(&self) -> Result<Option<Sandbox>> {
         if self.common.passphrase_command.is_some() {
             return Ok(None);
@@ -395,7 +395,9 @@ impl Session {
                 KeySource::Home(home, _) if has_links(&home) => return Ok(None),
                 KeySource::Home(home, _) => {
                     // A home that cannot be read is an error of the look-up to come.
-                    files.extend(self.home_at(&home).and_then(|home| home.master_file()).unwrap_or_default());
+                    let beside = self.home_at(&home).and_then(|home| home.files_beside());
+                    let Ok(Some(beside)) = beside else { return Ok(None) };
+                    files.extend(beside);
                     sandbox = sandbox.writes(home);
                 }
                 _ => return Ok(None),

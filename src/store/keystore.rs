@@ -277,14 +277,20 @@ impl Keystore {
         if is_own { Ok(()) } else { Folder::at(&self.folder).remove(master::OWN) }
     }
 
-    /// The file that the master key is read from, if it is read from one.
+    /// The files beside its folder that this store reads. `None` where that is not known: its rows are in a database on a server, or some of its keys
+    /// on tokens.
     ///
     /// # Errors
     ///
     /// Those of a look-up.
-    pub fn master_file(&self) -> Result<Option<PathBuf>> {
-        let master = self.look(None, |reader, _| reader.master())?;
-        Ok(master.and_then(|master| master::file(&master, self.places())))
+    pub fn files_beside(&self) -> Result<Option<Vec<PathBuf>>> {
+        if self.backend.is_shared() {
+            return Ok(None);
+        }
+        let found = self.look((None, false), |reader, _| Ok((reader.master()?, reader.has_tokens()?)))?;
+        let (master, has_tokens) = found;
+        let file = master.and_then(|master| master::file(&master, self.places()));
+        Ok((!has_tokens).then(|| file.into_iter().collect()))
     }
 
     fn opened(&self, writer: Writer<'_>, cache: &mut Cache, fingerprint: &Handle) -> Result<Option<Secret>> {

@@ -63,6 +63,9 @@ fn openpgp_keys_on_a_token_sign_for_gpg_and_decrypt_what_it_writes() {
             String::from_utf8_lossy(&lab.read("c.asc")).replace('\n', "\r\n")
         );
         lab.write("in.eml", mail);
+        // It is not kept from the token by what it gives up before it reads.
+        let judged = token.run(&["--home", &home, "verify", "in.eml"]).code(1).text();
+        assert!(judged.contains("(confidential)"), "{judged}");
         let opened = token.run(&["--home", &home, "decrypt", "in.eml"]);
         assert!(opened.text().contains(&format!("for {algorithm}")), "{}", opened.stderr);
 
@@ -99,6 +102,8 @@ fn smime_keys_on_a_token_sign_for_openssl_and_decrypt_what_it_writes() {
             token.tool("openssl", &[&encrypt[..], way].concat());
             let mail = String::from_utf8(lab.read("in.eml")).expect("ASCII");
             lab.write("in.eml", format!("From: b@example.org\nTo: {address}\n{mail}"));
+            let judged = token.run(&["--home", &home, "verify", "in.eml"]).code(1).text();
+            assert!(judged.contains("(confidential)"), "{judged}");
             let opened = token.run(&["--home", &home, "decrypt", "in.eml"]);
             assert!(opened.text().contains("for the token"), "{algorithm} {way:?}: {}", opened.stderr);
         }

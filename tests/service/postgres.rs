@@ -33,6 +33,10 @@ fn a_key_that_is_revoked_on_one_node_is_refused_on_the_other_within_a_second() {
     first.run(&["--home", "partner", "key", "export", "buyer@partner.example", "-o", "buyer.asc"]).code(0);
     first.run(&["key", "import", "buyer.asc"]).code(0);
     first.run(&["store", "migrate", &url]).code(0);
+    // What `verify` gives up before it reads does not keep it from the database.
+    first.write("plain.eml", "From: alice@example.org\nSubject: x\n\nhello\n");
+    first.run(&["sign", "-o", "signed.eml", "plain.eml"]).code(0);
+    first.run(&["verify", "signed.eml"]).code(0);
     let second = Lab::new();
     fs::create_dir(second.path("home")).expect("a folder");
     fs::set_permissions(second.path("home"), fs::Permissions::from_mode(0o700)).expect("a folder of ours");

@@ -43,7 +43,7 @@ impl Known {
         let own = own.and_then(|own| Some((ciphers(&own.list)?, Source::Announced(own.said))));
         let in_certificate = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
         let presumed = match certificate.public_key().encapsulation() {
-            // Whoever reads KEMRecipientInfo (RFC 9629) reads AES-GCM too: OpenSSL since 3.6, Bouncy Castle, .NET.
+            // Programs that read KEMRecipientInfo (RFC 9629) read AES-GCM too: OpenSSL since 3.6, Bouncy Castle, .NET.
             Some(_) => BEST.to_vec(),
             None => PRESUMED.to_vec(),
         };

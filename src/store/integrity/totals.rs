@@ -49,6 +49,11 @@ impl Reader<'_> {
         self.rows.total(ERASE).map(|found| found.is_some())
     }
 
+    /// Whether a secret part was ever stored that is on a token.
+    pub(in crate::store) fn has_tokens(&self) -> Result<bool> {
+        self.rows.total(TOKENS).map(|found| found.is_some())
+    }
+
     /// What [`Writer::set_audit`] stored under this name; `None`: changes are not recorded.
     pub(in crate::store) fn audit(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.rows.total(name)
@@ -89,6 +94,11 @@ impl Writer<'_> {
 
     pub(super) fn set_count(&self, count: i64) -> Result<()> {
         self.rows.put_total(CERTIFICATES, &count.to_be_bytes())
+    }
+
+    /// Notes that some secret parts are on tokens.
+    pub(in crate::store) fn note_tokens(&self) -> Result<()> {
+        self.rows.put_total(TOKENS, &[])
     }
 
     /// Notes that octets of a removed secret key must still be erased.
@@ -147,9 +157,10 @@ pub(super) fn statement(digest: &[u8]) -> String {
     format!("revocation list {}...", hex(digest.get(..8).unwrap_or(digest)))
 }
 
-/// The totals that are there as long as the tables are.
-pub(in crate::store) const TOTALS: [&str; 3] = [CERTIFICATES, STATEMENTS, MASTER];
+/// The totals that go with the rows wherever they are moved.
+pub(in crate::store) const TOTALS: [&str; 4] = [CERTIFICATES, STATEMENTS, MASTER, TOKENS];
 const CERTIFICATES: &str = "certificate";
 pub(super) const STATEMENTS: &str = "statement";
 pub(super) const MASTER: &str = "master";
 const ERASE: &str = "erase";
+const TOKENS: &str = "tokens";

@@ -316,6 +316,9 @@ impl Keystore {
                 own.remove(&together.record.protocol());
                 let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
                 writer.keep_sealed(fingerprint, &sealed)?;
+                if TokenKeys::recognizes(secret.expose()) {
+                    writer.note_tokens()?;
+                }
             }
         }
         Ok(change)
