@@ -115,7 +115,7 @@ pub fn cases(path: &Path) -> Result<Vec<Case>> {
     })?;
     let root = Table::new(&document, 1, parsed.get_ref());
     let directory = path.parent().unwrap_or(Path::new(""));
-    let reader = Reader { document: &document, directory, mentions: Vec::new() };
+    let reader = Reader { document: &document, directory, mentions: Vec::new(), own: None };
     let cases: Vec<Case> = root.tables("case").into_iter().map(|table| case(&reader, table)).collect();
     if cases.is_empty() {
         document.error(1, "no [[case]]");

@@ -58,6 +58,8 @@ struct Figures {
     lookup_times: BTreeMap<&'static str, Times>,
     /// By what was done.
     enrolments: BTreeMap<&'static str, u64>,
+    /// By tenant and result. The configuration bounds the names.
+    tenants: BTreeMap<(String, &'static str), u64>,
     readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
 }
@@ -83,6 +85,25 @@ impl Enrolment {
             Enrolment::Failed => "failed",
             Enrolment::Issued => "issued",
             Enrolment::Ordered => "ordered",
+        }
+    }
+}
+
+/// What became of a mail that a tenant has a part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantMail {
+    /// It could not be handled.
+    Failed,
+    /// It was handled.
+    Handled,
+}
+
+impl TenantMail {
+    /// The word in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            TenantMail::Failed => "failed",
+            TenantMail::Handled => "handled",
         }
     }
 }
@@ -349,6 +370,12 @@ impl Metrics {
         *self.figures().enrolments.entry(what.name()).or_default() += 1;
     }
 
+    /// Counts a mail that a tenant has a part in.
+    pub fn of_tenant(&self, name: &str, result: TenantMail) {
+        let mut figures = self.figures();
+        *figures.tenants.entry((name.to_owned(), result.name())).or_default() += 1;
+    }
+
     /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
@@ -432,6 +459,13 @@ impl Metrics {
         );
         page.head("postseal_acme_total", "counter", "what was done to get certificates from an authority");
         page.lines(figures.enrolments.iter().map(|(what, count)| (format!("result=\"{what}\""), *count)));
+        page.head("postseal_tenant_messages_total", "counter", "messages that a tenant has a part in, by result");
+        page.lines(
+            figures
+                .tenants
+                .iter()
+                .map(|((tenant, result), count)| (format!("tenant=\"{tenant}\",result=\"{result}\""), *count)),
+        );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");

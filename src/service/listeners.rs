@@ -4,32 +4,31 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     num::NonZero,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{
     auditing::audit,
     enrolling,
-    environment::Environment,
+    environment::{MakeEnvironment, SharedMaker, make},
     handler,
     health::ServiceHealth,
     next_hop::{program_or_relay, relay},
+    network,
     quarantine::{bounces, quarantine},
-    refreshing::refreshing,
     reminders::Reminders,
-    renewing::renewing,
+    tenants::{MailHandler, Tenants},
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
     config::{self, Auth, Config, Copies, KeySource, ListenerKind, Strangers, Tls, Users, Vrfy},
-    discover::FetchOutcome,
     engine::{Handler, HandlerConfig},
     report::Metrics,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor, RateLimits, SentMail,
+        Endpoint, Listener, MemoryLimit, Monitor, RateLimits, SentMail,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{
@@ -40,13 +39,12 @@ use crate::{
     },
 };
 
-/// Makes the environment for a configuration.
-pub(super) type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> + Send>;
-
 /// Builds the listeners anew for each load of the configuration.
 pub(super) struct Builder {
     path: PathBuf,
-    environment: MakeEnvironment,
+    environment: SharedMaker,
+    /// Those of the configuration in force.
+    tenants: Option<Arc<Tenants>>,
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
@@ -67,7 +65,8 @@ impl Builder {
         let login_limits = Arc::default();
         Builder {
             path,
-            environment,
+            environment: Arc::new(Mutex::new(environment)),
+            tenants: None,
             metrics,
             hashing,
             login_limits,
@@ -87,11 +86,7 @@ impl Builder {
             _ => MemoryLimit::new(bounds.memory, &bounds.message),
         };
         self.memory = Some(memory.clone());
-        let environment = (self.environment)(&config)?;
-        if let Some(discovery) = &environment.discovery {
-            let metrics = Arc::clone(&self.metrics);
-            discovery.observe(move |source, outcome, took| metrics.looked_up(source, outcome, took));
-        }
+        let environment = make(&self.environment, &config)?;
         let marker = match (&config.marker, &self.marker) {
             (None, Some(marker)) => marker.clone(),
             _ => handler::marker(&config, &environment)?,
@@ -104,21 +99,8 @@ impl Builder {
             quarantine(&config, &clock, &random)?,
         );
         let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
-        if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {
-            background.push(refreshing(Arc::clone(discovery), environment.home.clone(), period));
-        }
-        if let Some(statuses) = &environment.statuses {
-            let metrics = Arc::clone(&self.metrics);
-            let fetched = Arc::new(Notify::new());
-            let fetches = Arc::clone(&fetched);
-            statuses.observe(move |fetch| {
-                if !matches!(fetch.outcome, FetchOutcome::LeftAlone(_)) {
-                    metrics.revocation_fetched(fetch.kind.name(), fetch.outcome.name(), fetch.took);
-                }
-                fetches.notify_one();
-            });
-            background.push(renewing(Arc::clone(statuses), Arc::clone(&clock), fetched));
-        }
+        background.extend(network::background(&config, &environment, &self.metrics));
+        let marking = handler::handler_config(&config, &environment, marker.clone());
         let acme = match (&config.acme, &environment.home) {
             // It stores keys, and takes part in the mail.
             _ if config.is_log_only() => None,
@@ -144,7 +126,11 @@ impl Builder {
                 Arc::clone(&self.metrics),
             ));
         }
-        let handler: Arc<dyn Handler> = Arc::new(handler);
+        let tenants = Tenants::new(&config, marking, &self.environment);
+        let (tenants, beside) = tenants.opened(self.tenants.as_deref(), &self.metrics);
+        background.extend(beside);
+        let tenants = Arc::new(tenants);
+        let handler = MailHandler::new(Arc::new(handler), Arc::clone(&tenants));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
         let (deferrals, sent_mail) = (&self.deferrals, &self.sent_mail);
@@ -208,7 +194,7 @@ struct Parts<'a> {
     sent_mail: &'a Arc<SentMail>,
     deferrals: &'a Arc<Deferrals>,
     memory: MemoryLimit,
-    handler: Arc<dyn Handler>,
+    handler: MailHandler,
     /// One permit per message that is being handled.
     work: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
@@ -226,7 +212,7 @@ impl Parts<'_> {
     }
 
     fn measured(&self, name: &'static str) -> Arc<dyn Handler> {
-        Arc::new(Measured::new(Arc::clone(&self.handler), Arc::clone(self.metrics), name))
+        self.handler.measured(self.metrics, name)
     }
 
     fn rate_limits(&self, listener: &'static str) -> RateLimits {
@@ -289,7 +275,7 @@ impl Parts<'_> {
                 Vrfy::Lists => Some(Names { aliases: config.aliases.clone(), lists: config.policy.lists.clone() }),
                 Vrfy::Refuse => None,
             },
-            local: config.policy.local.clone(),
+            local: config.all_local(),
             limits: config.bounds.message.clone(),
             recipients: config.bounds.recipients,
             per_client: PER_CLIENT,

@@ -16,8 +16,10 @@ mod enrolling;
 mod environment;
 mod handler;
 mod health;
+mod joining;
 mod learning;
 mod listeners;
+mod network;
 mod next_hop;
 mod provisioning;
 mod quarantine;
@@ -26,13 +28,14 @@ mod reminders;
 mod renewing;
 mod signals;
 mod sources;
+mod tenants;
 mod tokens;
 
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::{runtime, sync::mpsc};
 
-use self::listeners::{Builder, MakeEnvironment};
+use self::{environment::MakeEnvironment, listeners::Builder};
 pub use self::{
     approving::ApprovingHandler,
     auditing::AuditingHandler,
@@ -45,6 +48,7 @@ pub use self::{
     provisioning::ProvisioningHandler,
     quarantine::{bounces, quarantine},
     sources::OpenSources,
+    tenants::measured_handler,
     tokens::open_tokens,
 };
 use crate::{
