@@ -8,7 +8,7 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Config, Grade, KeySource, Problem, audit, discovery, provisioning,
+    Config, Grade, KeySource, Owner, Problem, audit, discovery, provisioning,
     reader::{Own, Reader},
     table::{Document, Located, Table},
 };
@@ -61,6 +61,21 @@ impl Config {
                 let error = Error::usage(format!("tenant {name:?}: not in the configuration"));
                 Err(if known.is_empty() { error } else { error.with_hint(known.join(", ")) })
             }
+        }
+    }
+
+    /// The configuration of who has an address or sends a mail.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tenant::config`].
+    pub fn of_owner(&self, owner: Owner) -> Result<&Config> {
+        match owner {
+            Owner::Rest => Ok(self),
+            Owner::Tenant(at) => match self.tenants.get(at) {
+                Some(tenant) => tenant.config(),
+                None => Err(Error::unavailable("no such tenant")),
+            },
         }
     }
 
