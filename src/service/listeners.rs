@@ -130,6 +130,7 @@ impl Builder {
         let (tenants, beside) = tenants.opened(self.tenants.as_deref(), &self.metrics);
         background.extend(beside);
         let tenants = Arc::new(tenants);
+        self.tenants = Some(Arc::clone(&tenants));
         let handler = MailHandler::new(Arc::new(handler), Arc::clone(&tenants));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);

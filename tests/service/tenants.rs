@@ -41,7 +41,7 @@ action = "sign+clear"
 [[rule]]
 name = "a opens"
 direction = "inbound"
-action = "decrypt"
+action = "decrypt+annotate"
 add-headers.X-Of = "a"
 [[forward]]
 address = "away@a.example"
@@ -68,7 +68,7 @@ text = "b takes none"
 [[rule]]
 name = "b opens"
 direction = "inbound"
-action = "decrypt"
+action = "decrypt+annotate"
 add-headers.X-Of = "b"
 [[rule]]
 name = "b sends"
@@ -205,7 +205,7 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        for child in &mut self.child {
+        if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -227,7 +227,7 @@ fn a_login_sends_as_its_own_tenant_and_with_its_keys() {
     let verified = provider.lab.run(&["--home", "a/home", "verify", "signed"]).code(0).text();
     assert!(verified.contains("alice@a.example"), "{verified}");
     assert!(provider.line("mail", "alice").contains(" tenant=a"), "{}", provider.log());
-    assert!(provider.line("decided", "from=alice@a.example").contains(" tenant=a"), "{}", provider.log());
+    assert!(provider.line("decided", "from=<alice@a.example>").contains(" tenant=a"), "{}", provider.log());
     // By the rules of b, whose user it is.
     let reply = provider.by_login("bob@b.example", "bob@b.example", "x@elsewhere.example", "bob@b.example");
     assert!(reply.starts_with("550") && reply.contains("b sends"), "{reply}");
@@ -446,7 +446,7 @@ fn the_command_line_knows_tenants() {
     provider.sink.wait_for(2);
     for name in ["a", "b"] {
         fs::create_dir_all(lab.path(&format!("new/{name}"))).expect("a folder");
-        lab.write(&format!("new/{name}/tenant.toml"), if name == "a" { A.to_owned() } else { B.replace("*spam*", "*hello*") });
+        lab.write(&format!("new/{name}/tenant.toml"), if name == "a" { A.to_owned() } else { B.replace("header.Subject = \"*spam*\"", "sender = \"elsewhere.example\"") });
     }
     lab.write("new/marker", "0123456789abcdef0123456789abcdef");
     lab.write("new/postseal.toml", lab.read("postseal.toml"));
@@ -509,7 +509,7 @@ fn what_is_not_apart_is_an_error_that_names_the_place() {
     refused("home = \"home\"\naudit.path = \"/var/log/a\"\n", "2: error: /var/log/a: not in ");
     refused("home = \"home\"\n[identities]\nalice = \"*\"\n", "2: error: identities: alice is no address");
     refused("home = \"home\"\n[discovery]\nallow-networks = [\"10.0.0.0/8\"]\n", "3: error: allow-networks: ");
-    refused(&B.replace("home = \"home\"", "home = \"home\"\n[[forward]]\naddress = \"x@a.example\"\nto = \"y@b.example\"\naction = \"clear\""), "3: error: ");
+    refused(&B.replace("home = \"home\"", "home = \"home\"\n[[forward]]\naddress = \"x@a.example\"\nto = \"y@b.example\"\naction = \"clear\""), "4: error: forward of x@a.example");
     fs::remove_file(lab.path("b/tenant.toml")).expect("a file");
     let text = lab.run(&["config", "check", "postseal.toml"]).code(78).text();
     assert!(text.contains("b/tenant.toml: error: no such file"), "{text}");
