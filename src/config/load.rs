@@ -121,8 +121,7 @@ impl Reader<'_> {
         let authserv_id = own.or_else(|| hostname.clone());
         let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
         let local = self.patterns(&root.strings("local-domains"));
-        let Deciding { policy, page, aliases } =
-            self.deciding(root, trusted.as_ref(), bounds.message.message, local);
+        let Deciding { policy, page, aliases } = self.deciding(root, trusted.as_ref(), bounds.message.message, local);
         let declared = tenants::declared(self, root);
         let all_local = declared.iter().flat_map(|tenant| &tenant.domains).chain(&policy.local).cloned();
         let all_local: Vec<Pattern> = all_local.collect();

@@ -56,7 +56,8 @@ impl Reader<'_> {
                 if let Some(Own { name: tenant, .. }) = &self.own
                     && !name.value.strip_prefix(tenant).is_some_and(|rest| rest.starts_with('.'))
                 {
-                    let message = format!("{key}: credential {:?}: those of this tenant begin with \"{tenant}.\"", name.value);
+                    let message =
+                        format!("{key}: credential {:?}: those of this tenant begin with \"{tenant}.\"", name.value);
                     self.document.error(name.line, message);
                 }
                 SecretFrom::Credential(name.value)

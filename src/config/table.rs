@@ -105,7 +105,13 @@ impl<'a> Table<'a> {
             let name: &std::borrow::Cow<'a, str> = key.get_ref();
             (name.as_ref(), (document.line(key.span().start), value))
         };
-        Table { document, line, entries: table.iter().map(entry).collect(), asked: RefCell::new(Vec::new()), inherited: Vec::new() }
+        Table {
+            document,
+            line,
+            entries: table.iter().map(entry).collect(),
+            asked: RefCell::new(Vec::new()),
+            inherited: Vec::new(),
+        }
     }
 
     /// The same table, which has these keys too ([`Table::has`]), in another file.

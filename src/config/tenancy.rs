@@ -80,7 +80,8 @@ impl Tenancy {
                 match self.claimed(mail).into_iter().find(|(owner, _)| *owner != own) {
                     None => Ok(Some(own)),
                     Some((other, named)) => {
-                        let of = |owner| self.name(owner).map_or("no tenant".to_owned(), |name| format!("tenant {name}"));
+                        let of =
+                            |owner| self.name(owner).map_or("no tenant".to_owned(), |name| format!("tenant {name}"));
                         let what = format!("login {login} is of {}, and {named} of {}", of(own), of(other));
                         Err(Error::new(Kind::NoKey, what))
                     }
@@ -107,7 +108,8 @@ impl Tenancy {
     /// Who has the addresses that a mail is by, as any reader may find them.
     fn claimed(&self, mail: &Mail) -> Vec<(Owner, String)> {
         let mut claimed = Vec::new();
-        let mut claim = |address: &Address| claimed.extend(self.owner(address).map(|owner| (owner, format!("<{address}>"))));
+        let mut claim =
+            |address: &Address| claimed.extend(self.owner(address).map(|owner| (owner, format!("<{address}>"))));
         mail.envelope.sender.address.iter().for_each(&mut claim);
         let fields = mail.message.root().fields().flat_map(|field| field.readings().collect::<Vec<_>>());
         for (_, value) in fields.filter(|(name, _)| AUTHORS.contains(&name.as_str())) {
@@ -154,7 +156,8 @@ mod tests {
 
     fn mail(submitter: Submitter, sender: &str, header: &str) -> Mail {
         let sender = ReversePath { address: Address::parse(sender).ok(), parameters: Vec::new() };
-        let message = Message::parse(format!("{header}\r\n\r\nx\r\n").into(), &mut Budget::new(Limits::default())).unwrap();
+        let message =
+            Message::parse(format!("{header}\r\n\r\nx\r\n").into(), &mut Budget::new(Limits::default())).unwrap();
         Mail { envelope: Envelope { sender, recipients: Vec::new() }, submitter, message }
     }
 
@@ -206,7 +209,8 @@ mod tests {
     #[test]
     fn a_trusted_client_sends_as_the_tenant_of_the_author() {
         for submitter in [Submitter::Trusted, Submitter::Host] {
-            let owner = |sender: &str, header: &str| tenancy().sender(&mail(submitter.clone(), sender, header)).unwrap();
+            let owner =
+                |sender: &str, header: &str| tenancy().sender(&mail(submitter.clone(), sender, header)).unwrap();
             assert_eq!(owner("u@b.example", "From: u@a.example"), Some(Owner::Tenant(0)));
             assert_eq!(owner("u@b.example", "From: u@elsewhere.example"), Some(Owner::Tenant(1)));
             assert_eq!(owner("", "From: u@elsewhere.example"), Some(Owner::Rest));

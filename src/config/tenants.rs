@@ -228,11 +228,15 @@ impl Reader<'_> {
             table.reserve(&["allow-networks"], "opens networks of the service, and stands in its file alone");
         }
         // No tenant holds up the work of all for longer than the service does by itself.
-        bounds.message.network = discovery.timeout.map_or(bounds.message.network, |own| own.min(bounds.message.network));
+        bounds.message.network =
+            discovery.timeout.map_or(bounds.message.network, |own| own.min(bounds.message.network));
         let trusted = root.table("trusted");
         let deciding = self.deciding(root, trusted.as_ref(), bounds.message.message, domains.to_vec());
         if let Some(trusted) = trusted {
-            trusted.reserve(&["authserv-ids", "networks", "peers"], "is for the whole service, and stands in its file alone");
+            trusted.reserve(
+                &["authserv-ids", "networks", "peers"],
+                "is for the whole service, and stands in its file alone",
+            );
             trusted.finish();
         }
         self.strangers(root, name, &deciding.policy);
@@ -263,7 +267,8 @@ impl Reader<'_> {
     fn strangers(&self, root: &Table<'_>, name: &str, policy: &crate::policy::Policy) {
         for login in policy.identities.keys() {
             if !Address::parse(login.as_str()).is_ok_and(|address| policy.is_local(&address)) {
-                let message = format!("identities: {login} is no address in a domain of tenant {name}: it never logs in here");
+                let message =
+                    format!("identities: {login} is no address in a domain of tenant {name}: it never logs in here");
                 self.document.error(root.line_of("identities"), message);
             }
         }
@@ -285,9 +290,8 @@ fn overlap(one: &Pattern, other: &Pattern) -> bool {
         Pattern::Subdomains(parent) => Address::parse(&format!("x@x.{parent}")).ok(),
         Pattern::Any | Pattern::Null => None,
     };
-    let is_within = |inner: &Pattern, outer: &Pattern| {
-        within(inner).is_some_and(|address| outer.covers(Some(&address)))
-    };
+    let is_within =
+        |inner: &Pattern, outer: &Pattern| within(inner).is_some_and(|address| outer.covers(Some(&address)));
     one == other || is_within(one, other) || is_within(other, one)
 }
 

@@ -35,7 +35,6 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::{runtime, sync::mpsc};
 
-use self::{environment::MakeEnvironment, listeners::Builder};
 pub use self::{
     approving::ApprovingHandler,
     auditing::AuditingHandler,
@@ -51,6 +50,7 @@ pub use self::{
     tenants::measured_handler,
     tokens::open_tokens,
 };
+use self::{environment::MakeEnvironment, listeners::Builder};
 use crate::{
     base::{Error, Result},
     config::Config,
@@ -80,7 +80,7 @@ impl Service {
         }
     }
 
-    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration.
+    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration, and of each tenant.
     #[must_use]
     pub fn with_environment(self, environment: impl FnMut(&Config) -> Result<Environment> + Send + 'static) -> Service {
         Service { environment: Box::new(environment), ..self }

@@ -213,9 +213,9 @@ impl Handler for TenantHandler {
     /// is handled by that one too, as mail of a stranger.
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         if self.tenants.marking.is_marked(&mail) {
-            return self.by_recipients(mail, &mut Crossings::Done);
+            return self.by_recipients(mail, &mut Crossings::new(None));
         }
-        let mut crossings = Crossings::Left(CROSSINGS);
+        let mut crossings = Crossings::new(Some(CROSSINGS));
         match self.tenants.tenancy.sender(&mail)? {
             None => self.by_recipients(mail, &mut crossings),
             Some(owner) => self.settled(owner, mail, &mut crossings),
@@ -309,9 +309,11 @@ impl TenantHandler {
 
     /// What becomes of a mail that `owner` handles: what it relays to the addresses of another is handled by that one too.
     fn settled(&self, owner: Owner, mail: Mail, crossings: &mut Crossings) -> Result<Outcome> {
+        crossings.octets = crossings.octets.saturating_add(mail.message.octets().len());
+        self.tenants.marking.engine().budget().copies(crossings.octets)?;
         let submitter = mail.submitter.clone();
         let mut outcome = self.by(owner, mail)?;
-        if matches!(crossings, Crossings::Done) {
+        if crossings.left.is_none() {
             return Ok(outcome);
         }
         for copy in take_copies(&mut outcome) {
@@ -349,9 +351,13 @@ impl TenantHandler {
             let to = path.address.to_string();
             let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: vec![path] };
             let part = Mail { envelope, submitter: Submitter::Unknown, message: mail.message.clone() };
-            let outcome = self.settled(other, part, &mut Crossings::Left(CROSSINGS))?;
-            if let Some(Disposition::Tempfail(why)) =
-                outcome.decision.groups.iter().map(|group| &group.disposition).find(|one| matches!(one, Disposition::Tempfail(_)))
+            let outcome = self.settled(other, part, &mut Crossings::new(Some(CROSSINGS)))?;
+            if let Some(Disposition::Tempfail(why)) = outcome
+                .decision
+                .groups
+                .iter()
+                .map(|group| &group.disposition)
+                .find(|one| matches!(one, Disposition::Tempfail(_)))
             {
                 return Err(Error::new(Kind::TryAgain, format!("{to}: {why}")));
             }
@@ -375,23 +381,26 @@ impl TenantHandler {
     }
 }
 
-/// How often the mail may still go from one tenant to another.
-enum Crossings {
-    /// It was handled before, by all that it is for.
-    Done,
-    Left(usize),
+/// How the mail came so far.
+struct Crossings {
+    /// How often it may still go from one tenant to another; `None`: it was handled before, by all that it is for.
+    left: Option<usize>,
+    /// The octets that were handled, once for each part: each can be a copy.
+    octets: usize,
 }
 
 impl Crossings {
+    fn new(left: Option<usize>) -> Crossings {
+        Crossings { left, octets: 0 }
+    }
+
     fn take(&mut self) -> Result<()> {
-        match self {
-            Crossings::Left(left @ 1..) => {
+        match &mut self.left {
+            Some(left @ 1..) => {
                 *left -= 1;
                 Ok(())
             }
-            Crossings::Done | Crossings::Left(_) => {
-                Err(Error::new(Kind::NoKey, "the mail goes from one tenant to another too often"))
-            }
+            None | Some(_) => Err(Error::new(Kind::NoKey, "the mail goes from one tenant to another too often")),
         }
     }
 }

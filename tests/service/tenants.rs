@@ -197,8 +197,10 @@ impl Provider {
     }
 
     fn encrypted_to_bob(&self) -> String {
-        self.lab.write("plain", "From: x@elsewhere.example\r\nTo: bob@b.example\r\nSubject: x\r\n\r\na secret of b\r\n");
-        let done = self.lab.run(&["--home", "b/home", "encrypt", "--to", "bob@b.example", "--no-self", "plain"]).code(0);
+        self.lab
+            .write("plain", "From: x@elsewhere.example\r\nTo: bob@b.example\r\nSubject: x\r\n\r\na secret of b\r\n");
+        let done =
+            self.lab.run(&["--home", "b/home", "encrypt", "--to", "bob@b.example", "--no-self", "plain"]).code(0);
         done.text().replace("\r\n", "\n").replace('\n', "\r\n")
     }
 }
@@ -333,8 +335,13 @@ fn mail_between_tenants_is_of_a_stranger() {
     // Until b knows the key by itself.
     let key = provider.lab.run(&["--home", "a/home", "key", "export", "alice@a.example"]).code(0).stdout;
     provider.lab.write("key", key);
-    provider.lab.run(&["--home", "b/home", "key", "import", "key"]).code(0);
-    provider.lab.run(&["--home", "b/home", "key", "trust", "--yes", "alice@a.example", "--address", "alice@a.example"]);
+    let imported = provider.lab.run(&["--home", "b/home", "key", "import", "key"]).code(0).text();
+    let key = imported.split_whitespace().nth(1).expect("a fingerprint");
+    provider.lab.run(&["--home", "b/home", "key", "trust", key, "alice@a.example"]).code(0);
+    let reply = provider.by_login("alice@a.example", "alice@a.example", "bob@b.example", "alice@a.example");
+    assert!(reply.starts_with("250"), "{reply}");
+    let trusted = provider.sink.wait_for(2).pop().expect("a copy").text();
+    assert!(trusted.contains("=pass"), "{trusted}");
     // The alias of a, and a forward of a, have b's rules at their end.
     let letter = |to, message| Letter { client: STRANGER, sender: "x@elsewhere.example", recipient: to, message };
     let before = provider.sink.received().len();
@@ -364,7 +371,14 @@ fn a_broken_tenant_puts_off_its_own_mail_alone() {
     fs::rename(provider.lab.path("b/home"), provider.lab.path("b/away")).expect("a folder");
     let checked = provider.lab.run(&["config", "check", "postseal.toml"]).code(78).text();
     assert!(checked.contains("b/tenant.toml: error: b/home: there are no keys here"), "{checked}");
-    assert!(provider.lab.run(&["config", "check", "--tenant", "a", "postseal.toml"]).code(0).text().starts_with("a/tenant.toml: "));
+    assert!(
+        provider
+            .lab
+            .run(&["config", "check", "--tenant", "a", "postseal.toml"])
+            .code(0)
+            .text()
+            .starts_with("a/tenant.toml: ")
+    );
     provider.lab.run(&["config", "check", "--tenant", "c", "postseal.toml"]).refused(64, "not in the configuration");
     provider.serve();
     assert!(provider.line("tenant-failed", "there are no keys here").contains("tenant=b"), "{}", provider.log());
@@ -417,7 +431,10 @@ fn the_command_line_knows_tenants() {
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>()
     };
     let said = explain(&["alice@a.example", "bob@b.example,x@elsewhere.example"]);
-    assert_eq!((said.len(), &said[0]["tenant"], &said[0]["submitter"]), (1, &"a".into(), &"user alice@a.example".into()));
+    assert_eq!(
+        (said.len(), &said[0]["tenant"], &said[0]["submitter"]),
+        (1, &"a".into(), &"user alice@a.example".into())
+    );
     assert_eq!(said[0]["recipients"][0]["then_tenant"], "b");
     assert_eq!(said[0]["recipients"][1].get("then_tenant"), None);
     let said = explain(&["x@elsewhere.example", "bob@b.example,root@provider.example,alice@a.example"]);
@@ -425,15 +442,19 @@ fn the_command_line_knows_tenants() {
     assert_eq!(tenants, [None, Some("a"), Some("b")]);
     let said = explain(&["--tenant", "b", "--unknown", "alice@a.example", "bob@b.example"]);
     assert_eq!((&said[0]["tenant"], &said[0]["recipients"][0]["rule"]), (&"b".into(), &"b opens".into()));
-    let refused = ["config", "explain", "-c", "postseal.toml", "--user", "alice@a.example", "bob@b.example", "x@y.example"];
+    let refused =
+        ["config", "explain", "-c", "postseal.toml", "--user", "alice@a.example", "bob@b.example", "x@y.example"];
     lab.run(&refused).refused(77, "login alice@a.example is of tenant a, and <bob@b.example> of tenant b");
 
     let case = |name: &str, from: &str, to: &str, rule: &str| {
-        format!("[[case]]\nname = \"{name}\"\nfrom = \"{from}\"\nto = {to}\nsigning = \"pgp\"\nexpect = {{ rule = \"{rule}\" }}\n")
+        format!(
+            "[[case]]\nname = \"{name}\"\nfrom = \"{from}\"\nto = {to}\nsigning = \"pgp\"\nexpect = {{ rule = \"{rule}\" }}\n"
+        )
     };
     lab.write(
         "cases",
-        case("of a", "alice@a.example", "\"x@y.example\"", "a signs") + &case("to b", "x@y.example", "\"bob@b.example\"", "b opens"),
+        case("of a", "alice@a.example", "\"x@y.example\"", "a signs")
+            + &case("to b", "x@y.example", "\"bob@b.example\"", "b opens"),
     );
     let passed = lab.run(&["config", "test", "-c", "postseal.toml", "cases"]).code(0).text();
     assert!(passed.ends_with("2 cases, 0 failed\n"), "{passed}");
@@ -446,22 +467,37 @@ fn the_command_line_knows_tenants() {
     provider.sink.wait_for(2);
     for name in ["a", "b"] {
         fs::create_dir_all(lab.path(&format!("new/{name}"))).expect("a folder");
-        lab.write(&format!("new/{name}/tenant.toml"), if name == "a" { A.to_owned() } else { B.replace("header.Subject = \"*spam*\"", "sender = \"elsewhere.example\"") });
+        lab.write(
+            &format!("new/{name}/tenant.toml"),
+            if name == "a" {
+                A.to_owned()
+            } else {
+                B.replace("header.Subject = \"*spam*\"", "sender = \"elsewhere.example\"")
+            },
+        );
     }
     lab.write("new/marker", "0123456789abcdef0123456789abcdef");
     lab.write("new/postseal.toml", lab.read("postseal.toml"));
     let diff = |arguments: &[&str]| {
-        let arguments = [&["config", "diff", "--json", "postseal.toml", "new/postseal.toml", "log"], arguments].concat();
+        let arguments =
+            [&["config", "diff", "--json", "postseal.toml", "new/postseal.toml", "log"], arguments].concat();
         let done = lab.run(&arguments);
         (done.code, serde_json::from_slice::<Value>(&done.stdout).unwrap_or_default())
     };
     let (code, said) = diff(&[]);
-    assert_eq!((code, &said["recipients"], said["changed"].as_array().map(Vec::len)), (1, &2.into(), Some(1)), "{said}");
+    assert_eq!(
+        (code, &said["recipients"], said["changed"].as_array().map(Vec::len)),
+        (1, &2.into(), Some(1)),
+        "{said}"
+    );
     assert_eq!(said["changed"][0]["after"]["rule"], "b has enough");
     let (code, said) = diff(&["--tenant", "a"]);
     assert_eq!((code, &said["recipients"]), (0, &1.into()), "{said}");
     assert_eq!(diff(&["--tenant", "b"]).0, 1);
-    lab.write("new/postseal.toml", String::from_utf8(lab.read("postseal.toml")).expect("text").replace("\"b\"", "\"bb\""));
+    lab.write(
+        "new/postseal.toml",
+        String::from_utf8(lab.read("postseal.toml")).expect("text").replace("\"b\"", "\"bb\""),
+    );
     assert_eq!(diff(&[]).1["lines_of_other_tenants"], 1);
 
     // Programs that run for one message, and lists by their names.
@@ -509,7 +545,13 @@ fn what_is_not_apart_is_an_error_that_names_the_place() {
     refused("home = \"home\"\naudit.path = \"/var/log/a\"\n", "2: error: /var/log/a: not in ");
     refused("home = \"home\"\n[identities]\nalice = \"*\"\n", "2: error: identities: alice is no address");
     refused("home = \"home\"\n[discovery]\nallow-networks = [\"10.0.0.0/8\"]\n", "3: error: allow-networks: ");
-    refused(&B.replace("home = \"home\"", "home = \"home\"\n[[forward]]\naddress = \"x@a.example\"\nto = \"y@b.example\"\naction = \"clear\""), "4: error: forward of x@a.example");
+    refused(
+        &B.replace(
+            "home = \"home\"",
+            "home = \"home\"\n[[forward]]\naddress = \"x@a.example\"\nto = \"y@b.example\"\naction = \"clear\"",
+        ),
+        "4: error: forward of x@a.example",
+    );
     fs::remove_file(lab.path("b/tenant.toml")).expect("a file");
     let text = lab.run(&["config", "check", "postseal.toml"]).code(78).text();
     assert!(text.contains("b/tenant.toml: error: no such file"), "{text}");

@@ -135,7 +135,12 @@ struct Checked {
 
 impl Checked {
     /// With the problems of what the file names, where it can be used.
-    fn new(path: PathBuf, config: Option<&config::Config>, mut problems: Vec<Problem>, session: &Session) -> Result<Checked> {
+    fn new(
+        path: PathBuf,
+        config: Option<&config::Config>,
+        mut problems: Vec<Problem>,
+        session: &Session,
+    ) -> Result<Checked> {
         let mut rules = 0;
         if let Some(config) = config {
             rules = config.policy.rules.len();

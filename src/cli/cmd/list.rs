@@ -78,7 +78,11 @@ impl Which {
             [only] => Ok((*only).clone()),
             several => {
                 let names = several.iter().map(|config| config.tenant.as_deref().unwrap_or("no tenant"));
-                let what = format!("list {:?}: more than one has this name: of {}", self.name, names.collect::<Vec<_>>().join(", "));
+                let what = format!(
+                    "list {:?}: more than one has this name: of {}",
+                    self.name,
+                    names.collect::<Vec<_>>().join(", ")
+                );
                 Err(Error::new(Kind::NoInput, what).with_hint("name it by its address"))
             }
         }
