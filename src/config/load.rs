@@ -10,7 +10,7 @@ use super::{
     Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning, rate_limits,
-    reader::{self, Reader},
+    reader::{self, Reader, first_error},
     rules,
     table::{Document, Located, Table},
     templates, tenants, tokens,
@@ -42,17 +42,6 @@ pub struct Loaded {
 pub fn load(path: &Path) -> Result<Config> {
     let loaded = read(path)?;
     loaded.config.ok_or_else(|| first_error(path, &loaded.problems))
-}
-
-/// The first error of a file.
-pub(super) fn first_error(path: &Path, problems: &[Problem]) -> Error {
-    let path = path.display();
-    let Some(problem) = problems.iter().find(|problem| problem.grade == Grade::Error) else {
-        return Error::new(Kind::Config, format!("{path}: cannot be used"));
-    };
-    let line = if problem.line == 0 { String::new() } else { format!(":{}", problem.line) };
-    let error = Error::new(Kind::Config, format!("{path}{line}: {}", problem.message));
-    problem.hint.iter().cloned().fold(error, Error::with_hint)
 }
 
 /// What decides about mail.
@@ -160,7 +149,8 @@ impl Reader<'_> {
         let log = self.log(root);
         let known = [("off", Bounces::Off), ("on", Bounces::On)];
         let bounces = self.choice(root, "bounces", Bounces::On, &known);
-        let templates = templates::read(self, root);
+        let (templates, texts) = templates::read(self, root);
+        let policy = Policy { lists: policy.lists.writing(texts), ..policy };
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         let config = Config {
             tenants: Vec::new(),

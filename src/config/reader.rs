@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Mention, SecretFrom, What,
+    Grade, Mention, Problem, SecretFrom, What,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -88,6 +88,17 @@ impl Reader<'_> {
         self.mentions.push(Mention { line: text.line, what: what(path.clone()) });
         path
     }
+}
+
+/// The first error of a file.
+pub(super) fn first_error(path: &Path, problems: &[Problem]) -> Error {
+    let path = path.display();
+    let Some(problem) = problems.iter().find(|problem| problem.grade == Grade::Error) else {
+        return Error::new(Kind::Config, format!("{path}: cannot be used"));
+    };
+    let line = if problem.line == 0 { String::new() } else { format!(":{}", problem.line) };
+    let error = Error::new(Kind::Config, format!("{path}{line}: {}", problem.message));
+    problem.hint.iter().cloned().fold(error, Error::with_hint)
 }
 
 /// A login name.

@@ -9,13 +9,13 @@ use toml::de::DeTable;
 
 use super::{
     Config, Grade, KeySource, Owner, Problem, audit, discovery, provisioning,
-    reader::{Own, Reader},
+    reader::{Own, Reader, first_error},
     table::{Document, Located, Table},
 };
 use crate::{
     base::{Error, Kind, Result},
     mail::Address,
-    policy::Pattern,
+    policy::{Pattern, Policy},
 };
 
 /// Domains with a home, rules and administrators of their own.
@@ -42,7 +42,7 @@ impl Tenant {
     pub fn config(&self) -> Result<&Config> {
         match &self.config {
             Some(config) => Ok(config),
-            None => Err(super::load::first_error(&self.file, &self.problems)),
+            None => Err(first_error(&self.file, &self.problems)),
         }
     }
 }
@@ -240,6 +240,8 @@ impl Reader<'_> {
             trusted.finish();
         }
         self.strangers(root, name, &deciding.policy);
+        let texts = service.policy.lists.texts.clone();
+        let policy = Policy { lists: deciding.policy.lists.writing(texts), ..deciding.policy };
         Config {
             tenant: Some(name.to_owned()),
             keys,
@@ -250,7 +252,7 @@ impl Reader<'_> {
             legacy,
             discovery: discovery.settings,
             directory_password: discovery.password,
-            policy: deciding.policy,
+            policy,
             aliases: deciding.aliases,
             page: deciding.page,
             provisioning: provisioning::read(self, root),
@@ -264,7 +266,7 @@ impl Reader<'_> {
     }
 
     /// Reports logins and aliases that are never this tenant's.
-    fn strangers(&self, root: &Table<'_>, name: &str, policy: &crate::policy::Policy) {
+    fn strangers(&self, root: &Table<'_>, name: &str, policy: &Policy) {
         for login in policy.identities.keys() {
             if !Address::parse(login.as_str()).is_ok_and(|address| policy.is_local(&address)) {
                 let message =

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Action, Carried, Direction, Disposition, Group, Obstacle, Order, Origin, Policy, Request, Rule, Subscription,
-    Wrapping, ruling::Ready,
+    Action, Carried, Direction, Disposition, Group, ListTexts, Obstacle, Order, Origin, Policy, Request, Rule,
+    Subscription, Wrapping, ruling::Ready,
 };
 use crate::{
     base::{Error, Result},
@@ -200,6 +200,8 @@ pub enum Admission {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     by_address: BTreeMap<String, List>,
+    /// What they write by themselves.
+    pub texts: ListTexts,
 }
 
 impl PartialEq for Members {
@@ -391,6 +393,12 @@ impl List {
 }
 
 impl Lists {
+    /// The same lists, which write these texts by themselves.
+    #[must_use]
+    pub fn writing(self, texts: ListTexts) -> Lists {
+        Lists { texts, ..self }
+    }
+
     /// Adds one; the one of the same address that was there before.
     pub fn insert(&mut self, list: List) -> Option<List> {
         self.by_address.insert(key(&list.address), list)

@@ -41,12 +41,16 @@ fn office() -> (Lab, Memory) {
 }
 
 fn serve<'a>(lab: &'a Lab, subscription: &str) -> Served<'a> {
+    serve_with(lab, subscription, "")
+}
+
+fn serve_with<'a>(lab: &'a Lab, subscription: &str, more: &str) -> Served<'a> {
     let configured = Configured::new(lab, "220 next ESMTP", &[]);
     let written = String::from_utf8(lab.read("postseal.toml")).unwrap();
     let list = format!(
         "[[rule]]\nname = \"in\"\ndirection = \"inbound\"\naction = \"annotate\"\n[[rule]]\nname = \"out\"\naction = \"clear\"\n\
          [[list]]\naddress = \"dev@example.org\"\nowner = \"root@example.org\"\nmembers-file = \"dev.members\"\n\
-         subscription = \"{subscription}\"\n"
+         subscription = \"{subscription}\"\n{more}"
     );
     lab.write("postseal.toml", written + &list);
     configured.serve().unwrap_or_else(|_| panic!("{}", log(lab)))
@@ -94,6 +98,36 @@ fn to_owner(delivered: &[String]) {
 
 fn members(lab: &Lab) -> String {
     String::from_utf8(lab.read("dev.members")).unwrap()
+}
+
+/// `[templates]`: through the loader of all texts, and checked with the configuration.
+#[test]
+fn answers_are_in_the_words_of_the_owner() {
+    let (lab, keys) = office();
+    lab.write("joined.txt", "Subject: Willkommen\n\nSie sind bei {list} dabei, nach {command}.\nEs liest {owner}.\n");
+    lab.write("help.txt", "Subject: Hilfe\n\nBefehle:\n{commands}\n");
+    let texts = "[templates]\nlist-joined = \"joined.txt\"\nlist-help = \"help.txt\"\n";
+    let service = serve_with(&lab, "open", texts);
+    let join = signed(&keys, Duration::ZERO, &mail("subscribe dev@example.org"));
+    let said = answer(&lab, &send(&service, &join));
+    assert!(
+        said.contains("Sie sind bei dev@example.org dabei, nach subscribe.\r\nEs liest dev-owner@example.org.\r\n"),
+        "{said}"
+    );
+    assert!(said.contains("Subject: Willkommen"), "{said}");
+    let help = signed(&keys, Duration::ZERO, &mail("help dev@example.org"));
+    let said = answer(&lab, &send(&service, &help));
+    let commands = "Befehle:\r\nhelp dev@example.org\r\nkey dev@example.org\r\nsubscribe dev@example.org\r\nunsubscribe dev@example.org\r\n";
+    assert!(said.contains(commands), "{said}");
+    // The others are ours.
+    let key = signed(&keys, Duration::ZERO, &mail("key dev@example.org"));
+    assert!(answer(&lab, &send(&service, &key)).contains("\r\n-----BEGIN PGP PUBLIC KEY BLOCK-----\r\n"));
+    lab.write("joined.txt", "Subject: x\n\n{members}\n");
+    let checked = lab.run(&["config", "check", "postseal.toml"]).code(78).text();
+    assert!(
+        checked.contains("joined.txt: unknown placeholder {members}; known are {command} {list} {owner} {request}"),
+        "{checked}"
+    );
 }
 
 #[test]
