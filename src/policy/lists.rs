@@ -399,6 +399,15 @@ impl Lists {
         Lists { texts, ..self }
     }
 
+    /// The same lists over other members.
+    #[must_use]
+    pub fn over(mut self, members: impl Fn(&List) -> Members) -> Lists {
+        for list in self.by_address.values_mut() {
+            list.members = members(list);
+        }
+        self
+    }
+
     /// Adds one; the one of the same address that was there before.
     pub fn insert(&mut self, list: List) -> Option<List> {
         self.by_address.insert(key(&list.address), list)

@@ -58,6 +58,10 @@ struct Figures {
     lookup_times: BTreeMap<&'static str, Times>,
     /// By what was done.
     enrolments: BTreeMap<&'static str, u64>,
+    /// Decisions that could not be written into an audit log.
+    audit_failures: u64,
+    /// By result: notifications to senders.
+    bounces: BTreeMap<&'static str, u64>,
     /// By tenant and result. The configuration bounds the names.
     tenants: BTreeMap<(String, &'static str), u64>,
     readiness: Option<Readiness>,
@@ -85,6 +89,25 @@ impl Enrolment {
             Enrolment::Failed => "failed",
             Enrolment::Issued => "issued",
             Enrolment::Ordered => "ordered",
+        }
+    }
+}
+
+/// What became of a delivery status notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounced {
+    /// It could not be sent.
+    Failed,
+    /// It was sent.
+    Sent,
+}
+
+impl Bounced {
+    /// The word in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Bounced::Failed => "failed",
+            Bounced::Sent => "sent",
         }
     }
 }
@@ -370,6 +393,16 @@ impl Metrics {
         *self.figures().enrolments.entry(what.name()).or_default() += 1;
     }
 
+    /// Counts a decision that could not be written into the audit log.
+    pub fn audit_failed(&self) {
+        self.figures().audit_failures += 1;
+    }
+
+    /// Counts a delivery status notification that was sent, or could not be.
+    pub fn bounced(&self, what: Bounced) {
+        *self.figures().bounces.entry(what.name()).or_default() += 1;
+    }
+
     /// Counts a mail that a tenant has a part in.
     pub fn of_tenant(&self, name: &str, result: TenantMail) {
         let mut figures = self.figures();
@@ -459,6 +492,10 @@ impl Metrics {
         );
         page.head("postseal_acme_total", "counter", "what was done to get certificates from an authority");
         page.lines(figures.enrolments.iter().map(|(what, count)| (format!("result=\"{what}\""), *count)));
+        page.head("postseal_audit_failures_total", "counter", "decisions that could not be written into the audit log");
+        page.lines([(String::new(), figures.audit_failures)].into_iter());
+        page.head("postseal_bounces_total", "counter", "delivery status notifications to senders, by result");
+        page.lines(figures.bounces.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_tenant_messages_total", "counter", "messages that a tenant has a part in, by result");
         page.lines(
             figures

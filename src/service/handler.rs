@@ -7,6 +7,7 @@ use super::{
     enrolling::EnrollingHandler,
     environment::Environment,
     learning::{CapabilityStore, LearningHandler},
+    members::recorded,
     provisioning::{Provisioner, ProvisioningHandler},
 };
 use crate::{
@@ -84,6 +85,10 @@ pub(super) fn with_marker(
 
 /// The part of it that handles mail.
 pub(super) fn handler_config(config: &Config, environment: &Environment, marker: Secret) -> HandlerConfig {
+    let mut policy = config.policy.clone();
+    if let Some(home) = &environment.home {
+        policy.lists = recorded(policy.lists, home);
+    }
     HandlerConfig {
         keys: Arc::clone(&environment.keys),
         clock: Arc::clone(&environment.clock),
@@ -91,7 +96,7 @@ pub(super) fn handler_config(config: &Config, environment: &Environment, marker:
         legacy: environment.legacy,
         revocation: config.revocation,
         limits: config.bounds.message.clone(),
-        policy: config.policy.clone(),
+        policy,
         name: config.authserv_id.clone(),
         authserv_ids: config.authserv_ids.clone(),
         marker,

@@ -115,7 +115,7 @@ impl Builder {
             _ => None,
         };
         let audit = audit(&config, environment.home.as_ref())?;
-        let handler = handler::with_marker(&config, environment, marker, audit);
+        let handler = handler::with_marker(&config, environment, marker, audit).counting(&self.metrics);
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
             background.push(enrolling::enrolling(
@@ -126,8 +126,8 @@ impl Builder {
                 Arc::clone(&self.metrics),
             ));
         }
-        let tenants = Tenants::new(&config, marking, &self.environment);
-        let (tenants, beside) = tenants.opened(self.tenants.as_deref(), &self.metrics);
+        let tenants = Tenants::new(&config, marking, &self.environment, &self.metrics);
+        let (tenants, beside) = tenants.opened(self.tenants.as_deref());
         background.extend(beside);
         let tenants = Arc::new(tenants);
         self.tenants = Some(Arc::clone(&tenants));

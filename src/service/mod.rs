@@ -19,6 +19,7 @@ mod health;
 mod joining;
 mod learning;
 mod listeners;
+mod members;
 mod network;
 mod next_hop;
 mod provisioning;

@@ -39,6 +39,7 @@ struct Desk {
     tenant: Tenant,
     marker: Secret,
     maker: SharedMaker,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
 }
 
@@ -51,12 +52,13 @@ enum State {
 
 impl Tenants {
     /// Those of `config`. No home is opened before its tenant has mail.
-    pub(super) fn new(config: &Config, marking: HandlerConfig, maker: &SharedMaker) -> Tenants {
+    pub(super) fn new(config: &Config, marking: HandlerConfig, maker: &SharedMaker, metrics: &Arc<Metrics>) -> Tenants {
         let desk = |tenant: &Tenant| {
             Arc::new(Desk {
                 tenant: tenant.clone(),
                 marker: marking.marker.clone(),
                 maker: Arc::clone(maker),
+                metrics: Arc::clone(metrics),
                 state: Mutex::new(State::Closed(None, String::new())),
             })
         };
@@ -65,14 +67,14 @@ impl Tenants {
 
     /// The same, with every home open that can be, and what is done beside serving mail. A tenant that cannot be used stays as it was `before`, like the
     /// service itself when a configuration cannot be loaded; if there was none, its mail is put off.
-    pub(super) fn opened(mut self, before: Option<&Tenants>, metrics: &Arc<Metrics>) -> (Tenants, Vec<Background>) {
+    pub(super) fn opened(mut self, before: Option<&Tenants>) -> (Tenants, Vec<Background>) {
         let mut background = Vec::new();
         for desk in &mut self.desks {
             let span = desk.span();
             match span.in_scope(|| desk.open()) {
                 Ok((handler, environment)) => {
                     if let Ok(config) = desk.tenant.config() {
-                        let beside = network::background(config, &environment, metrics).into_iter();
+                        let beside = network::background(config, &environment, &desk.metrics).into_iter();
                         background.extend(beside.map(|one| Box::pin(one.instrument(span.clone())) as Background));
                     }
                     desk.set(State::Open(Arc::new(handler)));
@@ -114,7 +116,8 @@ impl Desk {
         let config = self.tenant.config()?;
         let environment = make(&self.maker, config)?;
         let audit = audit(config, environment.home.as_ref())?;
-        Ok((handler::with_marker(config, environment.clone(), self.marker.clone(), audit), environment))
+        let handler = handler::with_marker(config, environment.clone(), self.marker.clone(), audit);
+        Ok((handler.counting(&self.metrics), environment))
     }
 
     fn set(&self, state: State) {
@@ -196,7 +199,7 @@ pub fn measured_handler(
     })));
     let audit = audit(config, environment.home.as_ref())?;
     let rest = Arc::new(handler::with_marker(config, environment, marker, audit));
-    let tenants = Arc::new(Tenants::new(config, marking, &maker));
+    let tenants = Arc::new(Tenants::new(config, marking, &maker, &metrics));
     Ok(MailHandler::new(rest, tenants).measured(&metrics, listener))
 }
 

@@ -252,6 +252,13 @@ fn a_login_sends_as_its_own_tenant_and_with_its_keys() {
     let audit = String::from_utf8(provider.lab.read("a/home/audit.log")).expect("text");
     assert!(audit.contains("\"rule\":\"a signs\"") && !audit.contains("b sends"), "{audit}");
     assert!(!provider.lab.path("b/home/audit.log").exists());
+    // Where it cannot be written, the mail goes on, and is counted.
+    fs::remove_file(provider.lab.path("a/home/audit.log")).expect("a file");
+    fs::create_dir(provider.lab.path("a/home/audit.log")).expect("a folder");
+    let reply = provider.by_login("alice@a.example", "alice@a.example", "x@elsewhere.example", "alice@a.example");
+    assert!(reply.starts_with("250"), "{reply}");
+    assert!(provider.line("audit-failed", "audit.log").contains(" tenant=a"), "{}", provider.log());
+    assert!(page(&provider, "/metrics").contains("postseal_audit_failures_total 1\n"));
 }
 
 #[test]

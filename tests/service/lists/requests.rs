@@ -133,6 +133,7 @@ fn answers_are_in_the_words_of_the_owner() {
 #[test]
 fn members_join_and_leave_by_signed_mail_and_nothing_counts_twice() {
     let (lab, keys) = office();
+    lab.run(&["audit", "init"]).code(0);
     let service = serve(&lab, "open");
     let join = signed(&keys, Duration::ZERO, &mail("subscribe dev@example.org"));
     assert!(answer(&lab, &send(&service, &join)).contains("You are a member of dev@example.org now."));
@@ -157,6 +158,23 @@ fn members_join_and_leave_by_signed_mail_and_nothing_counts_twice() {
         log(&lab)
             .contains("event=list-command list=dev@example.org author=zoe@example.net command=subscribe result=done")
     );
+    // Each change is in the audit log, once, with who signed it.
+    let audit = String::from_utf8(lab.read("home/audit.log")).unwrap();
+    let changes: Vec<&str> = audit.lines().filter(|line| line.contains("\"event\":\"members\"")).collect();
+    let words = [("subscribe", 0), ("unsubscribe", 1)];
+    for (command, at) in words {
+        let change = changes.get(at).unwrap_or_else(|| panic!("{audit}"));
+        for part in [
+            format!("\"command\":\"{command}\""),
+            "\"list\":\"dev@example.org\"".to_owned(),
+            format!("\"member\":\"{ZOE}\""),
+        ] {
+            assert!(change.contains(&part), "{part} is not in {change}");
+        }
+        assert!(change.contains("\"signed_by\":[\""), "{change}");
+    }
+    assert_eq!(changes.len(), 2, "{audit}");
+    lab.run(&["audit", "verify"]).code(0);
     // The address of the configuration is asked, and nothing is done.
     lab.write("mail", signed(&keys, Duration::from_secs(120), &mail("subscribe dev@example.org")));
     let explain = ["config", "explain", "-c", "postseal.toml", "--unknown", ZOE, "dev-request@example.org"];

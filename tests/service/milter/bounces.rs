@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
@@ -28,14 +30,14 @@ fn the_sender_is_told_of_a_copy_that_the_mail_server_refuses() {
     if !present(&[]) {
         return;
     }
-    let (lab, sink, milter, again) = (Lab::new(), Sink::start(), free_port(), free_port());
+    let (lab, sink, milter, again, monitor) = (Lab::new(), Sink::start(), free_port(), free_port(), free_port());
     let rule = |to: &str| {
         format!(
             "[[rule]]\nname = \"{to}\"\nrecipient = \"{to}@example.net\"\naction = \"clear\"\nadd-headers.X-For = \"{to}\"\n"
         )
     };
     let config = format!(
-        "home = \"home\"\nhome-must-exist = false\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\n\
+        "home = \"home\"\nhome-must-exist = false\nhostname = \"mx.example.org\"\nmetrics = \"127.0.0.1:{monitor}\"\nlocal-domains = [\"example.org\"]\n\
          [trusted]\nnetworks = [\"127.0.0.1\"]\n[upstream]\nsmart-host = \"127.0.0.1:{again}\"\ntls = \"none\"\n\
          [[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:{milter}\"\n{}{}{}\
          [[rule]]\nname = \"others\"\naction = \"clear\"\n",
@@ -98,6 +100,11 @@ fn the_sender_is_told_of_a_copy_that_the_mail_server_refuses() {
     ] {
         assert!(log().contains(line), "{line} is not in {}", log());
     }
+    let mut stream = TcpStream::connect(("127.0.0.1", monitor)).expect("the monitor listens");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("a page");
+    assert!(page.contains("postseal_bounces_total{result=\"sent\"} 1\n"), "{page}");
     postfix.wait_for_queue(|queue| queue.contains("is empty"));
     assert_eq!(sink.received().len(), 3);
 
