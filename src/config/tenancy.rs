@@ -10,6 +10,34 @@ use crate::{
 };
 
 /// Whose addresses are whose.
+///
+/// ```
+/// use postseal::{base::Result, config::{self, Owner, Tenancy}, mail::Address};
+///
+/// # fn main() -> Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("postseal.toml");
+/// # std::fs::create_dir(folder.path().join("red")).unwrap();
+/// # std::fs::write(folder.path().join("red/tenant.toml"), "home = \"home\"").unwrap();
+/// std::fs::write(&path, r#"
+/// home = "home"
+/// hostname = "mail.provider.example"
+/// local-domains = ["provider.example"]
+///
+/// [[tenant]]
+/// name = "red"
+/// domains = ["red.example"]
+/// include = "red/tenant.toml"
+/// "#).unwrap();
+/// let config = config::load(&path)?;
+/// let tenancy = Tenancy::of(&config);
+/// assert_eq!(tenancy.owner(&Address::parse("ann@red.example")?), Some(Owner::Tenant(0)));
+/// assert_eq!(tenancy.owner(&Address::parse("root@provider.example")?), Some(Owner::Rest));
+/// assert_eq!(tenancy.owner(&Address::parse("x@elsewhere.example")?), None);
+/// assert!(config.of_tenant("red")?.policy.is_local(&Address::parse("ann@red.example")?));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Tenancy {
     names: Vec<String>,

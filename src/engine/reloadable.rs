@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use super::{Engine, Handler, HandlerContext, Outcome, Posting, marker};
+use super::{Engine, Handler, HandlerContext, Outcome, Posting, edit::Edits, marker};
 use crate::{
     base::{Clock, Limits, Random, Result, Secret},
     crypto::Legacy,
@@ -15,6 +15,7 @@ use crate::{
     pki::Revocation,
     policy::Policy,
     protocol::Context,
+    report::authserv::Believed,
 };
 
 /// Everything that handling mail needs.
@@ -56,8 +57,21 @@ impl HandlerConfig {
     }
 
     /// Whether the mail was handled before, for all of its recipients ([`Handler::mark`]).
-    pub(crate) fn is_marked(&self, mail: &Mail) -> bool {
+    pub fn is_marked(&self, mail: &Mail) -> bool {
         marker::is_on(mail, &self.marker, self.handler_context().believed())
+    }
+
+    /// The message without any Authentication-Results, also of hosts that are believed: no host looked at it on its way in.
+    ///
+    /// # Errors
+    ///
+    /// The message is over the bounds.
+    pub fn without_results(&self, message: &Message) -> Result<Message> {
+        let nobody = Believed { own: &self.name, hosts: &[] };
+        match Edits::default().apply(message, |field| nobody.removes(field)) {
+            Some(octets) => Message::received(octets, &mut self.engine().budget()),
+            None => Ok(message.clone()),
+        }
     }
 
     pub(crate) fn handler_context(&self) -> HandlerContext<'_> {

@@ -178,6 +178,19 @@ impl MailHandler {
 /// What handles mail for a program that runs for a few messages, counted and logged: also of the tenants of `config`, whose homes are opened when they have
 /// mail.
 ///
+/// ```no_run
+/// use std::sync::Arc;
+/// use postseal::{base::Result, config, report::Metrics, service::{self, Environment}};
+///
+/// # fn main() -> Result<()> {
+/// let config = config::load("/etc/postseal/postseal.toml".as_ref())?;
+/// let environment = Environment::of(&config)?;
+/// let handler = service::measured_handler(&config, environment, Arc::new(Metrics::default()), "filter")?;
+/// # let _ = handler;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// As [`handler()`](super::handler()).
@@ -324,7 +337,7 @@ impl TenantHandler {
             staying.into_iter().for_each(|copy| put_copy(&mut outcome, copy));
             for (other, (origin, part)) in others {
                 let recipients = part.envelope.recipients.clone();
-                match crossings.take().and_then(|()| self.settled(other, part, crossings)) {
+                match crossings.take().and_then(|()| self.settled(other, self.crossing(part, &submitter)?, crossings)) {
                     Ok(mut part) => {
                         // The client that sent it is known, whoever handles it.
                         let unknown = part.mails.iter_mut().filter(|mail| mail.submitter == Submitter::Unknown);
@@ -341,6 +354,16 @@ impl TenantHandler {
         Ok(outcome)
     }
 
+    /// What goes on from one tenant to another. What a user or a list of this host wrote was seen by no verifier, so that no results in it are of one.
+    fn crossing(&self, part: Mail, submitter: &Submitter) -> Result<Mail> {
+        match submitter {
+            Submitter::Authenticated(_) | Submitter::Host => {
+                Ok(Mail { message: self.tenants.marking.without_results(&part.message)?, ..part })
+            }
+            Submitter::Trusted | Submitter::Unknown => Ok(part),
+        }
+    }
+
     /// The copies of a list of `own` for these members: those of another tenant get what that one makes of them.
     fn to_members(&self, own: Owner, mail: Mail, all: &mut Vec<Mail>) -> Result<()> {
         let (mut staying, mut others) = (Vec::new(), Vec::new());
@@ -354,6 +377,7 @@ impl TenantHandler {
             let to = path.address.to_string();
             let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: vec![path] };
             let part = Mail { envelope, submitter: Submitter::Unknown, message: mail.message.clone() };
+            let part = self.crossing(part, &Submitter::Host)?;
             let outcome = self.settled(other, part, &mut Crossings::new(Some(CROSSINGS)))?;
             if let Some(Disposition::Tempfail(why)) = outcome
                 .decision

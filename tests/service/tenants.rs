@@ -107,7 +107,7 @@ impl Provider {
         let mut config = format!(
             "home = \"home\"\nhome-must-exist = false\nhostname = \"mx.provider.example\"\nlocal-domains = [\"provider.example\"]\n\
              marker.file = \"marker\"\nquarantine = \".\"\nmetrics = \"127.0.0.1:{metrics}\"\n\
-             [trusted]\nnetworks = [\"{TRUSTED}\"]\npeers = [\"127.0.0.1\"]\n\
+             [trusted]\nnetworks = [\"{TRUSTED}\"]\npeers = [\"127.0.0.1\"]\nauthserv-ids = [\"dkim.provider.example\"]\n\
              [upstream]\nsmart-host = \"127.0.0.1:{}\"\ntls = \"none\"\n",
             self.sink.port()
         );
@@ -349,6 +349,18 @@ fn mail_between_tenants_is_of_a_stranger() {
     assert!(reply.starts_with("250"), "{reply}");
     let trusted = provider.sink.wait_for(2).pop().expect("a copy").text();
     assert!(trusted.contains("=pass"), "{trusted}");
+    // What the verifier in front of this host found stays in mail from outside; a user of a cannot write it.
+    let forged = "Authentication-Results: dkim.provider.example; dkim=pass";
+    let before = provider.sink.received().len();
+    let from = format!("alice@a.example\r\n{forged}");
+    let reply = provider.by_login("alice@a.example", "alice@a.example", "bob@b.example", &from);
+    assert!(reply.starts_with("250"), "{reply}");
+    let crossed = provider.sink.wait_for(before + 1).pop().expect("a copy").text();
+    assert!(crossed.contains("X-Of: b\r\n") && !crossed.contains("dkim=pass"), "{crossed}");
+    let replies = provider.by_lmtp(&["bob@b.example"], &format!("{forged}\r\n{PLAIN}"));
+    assert!(replies[0].starts_with("250"), "{replies:?}");
+    let kept = provider.sink.wait_for(before + 2).pop().expect("a copy").text();
+    assert!(kept.contains("dkim=pass"), "{kept}");
     // The alias of a, and a forward of a, have b's rules at their end.
     let letter = |to, message| Letter { client: STRANGER, sender: "x@elsewhere.example", recipient: to, message };
     let before = provider.sink.received().len();
