@@ -1,19 +1,21 @@
 //! From a file to a [`Config`], or to all its problems. A pure function of the file and the texts of pages that it names, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence,
-    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
+    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, isolation, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning, rate_limits,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
-    templates, tokens,
+    templates,
+    texts::Texts,
+    tokens,
 };
 use crate::{
     base::{Error, Kind, Limits, Network, Result},
@@ -40,7 +42,16 @@ pub struct Loaded {
 ///
 /// `Config`: the file cannot be read, or the first error in it, as `FILE:LINE: what`.
 pub fn load(path: &Path) -> Result<Config> {
-    let loaded = read(path)?;
+    load_from(path, &Texts::of_files())
+}
+
+/// As [`load`], with the texts of files that [`Config::texts`] has: what another process of the service was configured with.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_from(path: &Path, texts: &Texts) -> Result<Config> {
+    let loaded = read_from(path, texts)?;
     let error = loaded.problems.into_iter().find(|problem| problem.grade == Grade::Error);
     match (loaded.config, error) {
         (Some(config), None) => Ok(config),
@@ -61,14 +72,17 @@ pub fn load(path: &Path) -> Result<Config> {
 ///
 /// `Config`: the file cannot be read at all.
 pub fn read(path: &Path) -> Result<Loaded> {
-    let refuse = |why: String| Error::new(Kind::Config, format!("{}: {}", path.display(), why.to_lowercase()));
-    let octets = fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let text = String::from_utf8(octets).map_err(|_| refuse("is not UTF-8".to_owned()))?;
-    Ok(parse(&text, path.parent().unwrap_or(Path::new(""))))
+    read_from(path, &Texts::of_files())
 }
 
-/// Relative paths in the file start from `directory`.
-fn parse(text: &str, directory: &Path) -> Loaded {
+fn read_from(path: &Path, texts: &Texts) -> Result<Loaded> {
+    let refuse = |why: String| Error::new(Kind::Config, format!("{}: {why}", path.display()));
+    let text = texts.read(path).map_err(refuse)?;
+    Ok(parse(&text, path, texts))
+}
+
+/// `text` is that of the file at `path`. Relative paths in it start from its folder.
+fn parse(text: &str, path: &Path, texts: &Texts) -> Loaded {
     let document = Document::new(text);
     let parsed = match DeTable::parse(text) {
         Ok(parsed) => parsed,
@@ -79,7 +93,8 @@ fn parse(text: &str, directory: &Path) -> Loaded {
         }
     };
     let root = Table::new(&document, 1, parsed.get_ref());
-    let mut reader = Reader { document: &document, directory, mentions: Vec::new() };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut reader = Reader { document: &document, path, directory, texts, mentions: Vec::new() };
     let config = reader.config(&root);
     root.finish();
     let problems = document.into_problems();
@@ -164,6 +179,7 @@ impl Reader<'_> {
         let known = [("off", Bounces::Off), ("on", Bounces::On)];
         let bounces = self.choice(root, "bounces", Bounces::On, &known);
         let templates = templates::read(self, root);
+        let isolation = isolation::read(self, root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         Some(Config {
             keys,
@@ -181,6 +197,9 @@ impl Reader<'_> {
             trusted: clients,
             peers,
             aliases,
+            isolation,
+            path: self.path.to_owned(),
+            texts: self.texts.clone(),
             listeners,
             upstream,
             sendmail,

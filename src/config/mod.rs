@@ -31,6 +31,7 @@ mod directory;
 mod discovery;
 mod explain;
 mod forwards;
+mod isolation;
 mod list_check;
 mod listeners;
 mod lists;
@@ -47,6 +48,7 @@ mod rules;
 mod secret;
 mod table;
 mod templates;
+mod texts;
 mod tokens;
 mod users;
 
@@ -60,13 +62,15 @@ pub use acme::{Acme, ChallengeProof};
 pub use audit::{Audit, Decisions};
 pub use cases::{Case, CaseResult, Decided, cases, likely_submitter};
 pub use check::check;
+pub use isolation::Isolation;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
-pub use load::{Loaded, load, read};
+pub use load::{Loaded, load, load_from, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use templates::{Bounces, Templates};
 pub use tokens::Token;
+pub use texts::Texts;
 pub use users::{Users, user_line};
 
 use crate::{
@@ -114,6 +118,12 @@ pub struct Config {
     /// The aliases that VRFY and EXPN show, if a listener allows it. Those of one address are in the policy too
     /// ([`Mailboxes`](crate::policy::Mailboxes)).
     pub aliases: Aliases,
+    /// How far the processes of `serve` are apart.
+    pub isolation: Isolation,
+    /// The place of its file.
+    pub path: PathBuf,
+    /// The texts that it was read from.
+    pub texts: Texts,
     /// The listeners of `serve`.
     pub listeners: Vec<Listener>,
     /// The next server for mail.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Mention, SecretFrom, What,
     table::{Document, Located, Table},
+    texts::Texts,
 };
 use crate::{
     base::{Error, Kind, Result},
@@ -15,7 +16,9 @@ use crate::{
 /// What is read so far, for all sections.
 pub(super) struct Reader<'a> {
     pub(super) document: &'a Document<'a>,
+    pub(super) path: &'a Path,
     pub(super) directory: &'a Path,
+    pub(super) texts: &'a Texts,
     pub(super) mentions: Vec<Mention>,
 }
 

@@ -7,6 +7,8 @@ use std::{
     time::SystemTime,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Action, Carried, Direction, Disposition, Group, Obstacle, Order, Origin, Policy, Request, Rule, Subscription,
     Wrapping, ruling::Ready,
@@ -57,7 +59,7 @@ pub struct List {
 }
 
 /// One member of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Member {
     /// The address.
     pub address: Address,
@@ -129,7 +131,7 @@ pub enum Requirement {
 }
 
 /// What a member gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum Gets {
     /// The post as it came, or in clear if it was encrypted.
     Clear,
@@ -405,6 +407,15 @@ impl Lists {
     pub fn of_requests(&self, address: &Address) -> Option<&List> {
         let name = address.local().to_lowercase();
         self.of(&address.with_local(name.strip_suffix("-request")?))
+    }
+
+    /// The same lists, with the members that `members` gives for each.
+    #[must_use]
+    pub fn with_members(mut self, members: impl Fn(&List) -> Members) -> Lists {
+        for list in self.by_address.values_mut() {
+            list.members = members(list);
+        }
+        self
     }
 
     /// All, by address.

@@ -12,7 +12,6 @@ use crate::{
     engine::{Handler, Outcome, Posting, UsedKeys},
     mail::{Mail, Message, Submitter},
     policy::{Action, Group},
-    report::{encryption_keys, signing_keys},
     store::Keystore,
 };
 
@@ -113,12 +112,12 @@ fn decided(note: Note, outcome: &Outcome) -> Note {
         .iter()
         .map(|posting| json!({ "list": posting.list().address.to_string(), "mails": posting.mails() }))
         .collect();
-    let (signed, encrypted) = (signing_keys(verdict), encryption_keys(verdict));
+    let (signed, encrypted) = (verdict.signing_keys().to_vec(), verdict.encryption_keys().to_vec());
     let named = [("groups", groups), ("lists", lists)];
     let mut note = note
         .with("standing", verdict.standing().name())
-        .with("reason", verdict.reason().map(|reason| reason.code()))
-        .with("author", verdict.author().ok().map(ToString::to_string));
+        .with("reason", verdict.reason())
+        .with("author", verdict.author().map(ToString::to_string));
     for (name, values) in named.into_iter().filter(|(_, values)| !values.is_empty()) {
         note = note.with(name, values);
     }

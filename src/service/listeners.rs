@@ -16,6 +16,7 @@ use super::{
     environment::Environment,
     handler,
     health::ServiceHealth,
+    judging::JudgeProgram,
     next_hop::{program_or_relay, relay},
     quarantine::{bounces, quarantine},
     refreshing::refreshing,
@@ -47,6 +48,8 @@ pub(super) type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> 
 pub(super) struct Builder {
     path: PathBuf,
     environment: MakeEnvironment,
+    /// What starts the processes that handle mail.
+    judges: Option<JudgeProgram>,
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
@@ -61,13 +64,19 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(path: PathBuf, environment: MakeEnvironment, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        environment: MakeEnvironment,
+        judges: Option<JudgeProgram>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         // Checking a password takes a core and 64 MiB for a while.
         let hashing = CheckPermits::new(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN));
         let login_limits = Arc::default();
         Builder {
             path,
             environment,
+            judges,
             metrics,
             hashing,
             login_limits,
@@ -133,7 +142,7 @@ impl Builder {
             _ => None,
         };
         let audit = audit(&config, environment.home.as_ref())?;
-        let handler = handler::with_marker(&config, environment, marker, audit);
+        let handler = handler::with_marker(&config, environment, marker, audit, self.judges.as_ref())?;
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
             background.push(enrolling::enrolling(

@@ -13,7 +13,7 @@ use postseal::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
-use crate::cli::{log, session::Session};
+use crate::cli::{judge, log, session::Session};
 
 /// Serve. SIGHUP loads the configuration again; one with an error leaves the current one in force. SIGTERM stops the service after the mails
 /// in progress.
@@ -33,6 +33,7 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     raise_descriptor_limit();
     Service::new(path)
         .with_environment(move |config| session.configured(config)?.environment())
+        .with_judges(judge::program())
         .with_sockets(inherited)
         .with_supervisor(notify)
         .run()?;
