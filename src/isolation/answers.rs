@@ -6,7 +6,7 @@ use serde_bytes::ByteBuf;
 
 use super::questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline};
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Kind, Result, Secret},
     crypto::{KeyAlgorithm, SecretKey},
     keys::{Keys, Record},
     mail::Address,
@@ -38,6 +38,10 @@ impl Answers {
 
     /// The answer to a question of a judge that was told this before.
     pub(super) fn answer(&self, question: Question, told: &mut Told) -> Result<Answer> {
+        told.asked += 1;
+        if told.asked > MOST_QUESTIONS {
+            return Err(Error::new(Kind::TryAgain, "keys: too many questions for one message"));
+        }
         Ok(match question {
             Question::Agree { key, peer } => Answer::octets(&told.secret(key)?.agree(&peer)?),
             Question::Anchors => Answer::Records(told.records(&self.keys.anchors()?)),
@@ -105,12 +109,15 @@ pub(super) struct Told {
     statements: Numbered<[u8]>,
     /// The secret keys of the message that it works for.
     secrets: Vec<Arc<dyn SecretKey>>,
+    /// Questions about this message.
+    asked: usize,
 }
 
 impl Told {
     /// Another message: the judge can name no key of the one before. Where it was told much, it has to forget that too.
     pub(super) fn next_message(&mut self) -> Memory {
         self.secrets.clear();
+        self.asked = 0;
         if self.records.values.len() + self.statements.values.len() < MANY {
             return Memory::Kept;
         }
@@ -172,3 +179,5 @@ fn unknown() -> Error {
 
 /// Certificates and statements that a judge is told before it has to forget them. Source: memory, a few KiB each.
 const MANY: usize = 4_096;
+/// Questions about one message. Source: a list with 10,000 members asks a few for each ten of them, and a mail to 1,000 recipients in three protocols ten for each.
+const MOST_QUESTIONS: usize = 20_000;

@@ -6,6 +6,7 @@
 //! to the process that started it, and works for one message at a time. When it ends, by a fault or by a limit, that message is put off, and another judge
 //! takes its place.
 
+mod acceptance;
 mod answers;
 mod channel;
 mod forms;

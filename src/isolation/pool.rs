@@ -1,20 +1,23 @@
 //! The judges of a service, from outside: each handles one mail at a time.
 
 use std::{
+    collections::BTreeMap,
     io,
     ops::Range,
     os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use serde_bytes::ByteBuf;
 
 use super::{
+    acceptance::{Acceptance, check_envelope},
     answers::{Answers, Told},
     channel::{Channel, gone},
-    forms::{MailForm, PostingForm, message},
+    forms::{MailForm, OutcomeForm, PostingForm, message},
     judge::{Setup, VERSION},
     orders::{Order, Said, Task},
 };
@@ -23,6 +26,7 @@ use crate::{
     crypto::Legacy,
     engine::{Handler, Outcome, Posting},
     mail::{Mail, Message},
+    policy::Policy,
     sandbox::Enforced,
 };
 
@@ -31,19 +35,23 @@ pub struct PoolSettings {
     /// Starts a judge. Its standard input becomes the connection; what it writes to standard error is its log.
     pub program: Box<dyn Fn() -> Command + Send + Sync>,
     /// The configuration, by its place and texts.
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
     /// The texts that it was read from.
-    pub texts: std::collections::BTreeMap<std::path::PathBuf, String>,
+    pub texts: BTreeMap<PathBuf, String>,
     /// What marks copies as handled.
     pub marker: Secret,
     /// Whether weak and broken algorithms count.
     pub legacy: Legacy,
+    /// The rules: what a judge says is compared with whom they send mail to.
+    pub policy: Policy,
     /// What one message may cost.
     pub limits: Limits,
     /// Judges that are kept when there is no work.
     pub kept: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Called when a judge ended before its work was done.
+    pub ended: Box<dyn Fn() + Send + Sync>,
     /// What the log has of the current connection and message.
     pub context: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -110,7 +118,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -119,6 +127,7 @@ impl Pool {
         let status = worker.end();
         let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         tracing::error!(event = "judge-ended", how, %error);
+        (self.settings.ended)();
         Error::new(Kind::TryAgain, format!("the process that read the message ended ({how})"))
     }
 }
@@ -126,16 +135,19 @@ impl Pool {
 impl Handler for Pool {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let came = mail.message.clone();
+        let acceptance = Acceptance::of(&mail.envelope, &self.settings.policy);
         let form = MailForm::of(&mail);
         drop(mail);
-        let handled = self.work(
+        let handled: Result<Box<OutcomeForm>> = self.work(
             |task| Order::Handle { mail: form, task },
             |said| match said {
                 Said::Handled(handled) => Some(handled),
                 _ => None,
             },
         );
-        handled?.outcome(&came, |list| self.answers.list(list), &self.settings.limits)
+        let outcome = handled?.outcome(&came, |list| self.answers.list(list), &self.settings.limits)?;
+        acceptance.check(&outcome)?;
+        Ok(outcome)
     }
 
     fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
@@ -147,7 +159,9 @@ impl Handler for Pool {
                 _ => None,
             },
         );
-        made?.into_iter().map(|form| form.mail(&self.settings.limits)).collect()
+        let mails: Vec<Mail> = made?.into_iter().map(|form| form.mail(&self.settings.limits)).collect::<Result<_>>()?;
+        mails.iter().try_for_each(check_envelope)?;
+        Ok(mails)
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

@@ -33,7 +33,15 @@ pub(super) fn bound_to_computing() -> Result<Calls, Error> {
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, only_if(2, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(executable), 0)?);
     }
-    rules.insert(libc::SYS_prlimit64, only_if(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?);
+    // Of its own limits it may see all, and set the processor time of the next message.
+    let own_limits = |argument, length, value| {
+        let of_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;
+        let also = SeccompCondition::new(argument, length, SeccompCmpOp::Eq, value)?;
+        SeccompRule::new(vec![of_itself, also])
+    };
+    let seen = own_limits(2, SeccompCmpArgLen::Qword, 0).map_err(Error::Backend)?;
+    let time = own_limits(1, SeccompCmpArgLen::Dword, u64::from(libc::RLIMIT_CPU)).map_err(Error::Backend)?;
+    rules.insert(libc::SYS_prlimit64, vec![seen, time]);
     let own = u64::from(std::process::id());
     rules.insert(libc::SYS_tgkill, only_if(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?);
     apply(rules)

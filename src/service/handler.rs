@@ -14,6 +14,7 @@ use crate::{
     base::{Error, Kind, Result, Secret},
     config::Config,
     engine::{Handler, HandlerConfig, ReloadableHandler},
+    report::Metrics,
 };
 
 /// What [`handler`] builds.
@@ -62,7 +63,7 @@ pub(super) fn with_marker(
     environment: Environment,
     marker: Secret,
     audit: Option<Audit>,
-    judges: Option<&JudgeProgram>,
+    judges: Option<(&JudgeProgram, &Arc<Metrics>)>,
 ) -> Result<ConfiguredHandler> {
     let environment = if config.is_log_only() {
         Environment { home: None, discovery: None, statuses: None, ..environment }
@@ -72,7 +73,7 @@ pub(super) fn with_marker(
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
     let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker.clone()) };
-    let pool = judges.map(|program| isolated(config, &parts, program, marker)).transpose()?.flatten();
+    let pool = judges.map(|(program, metrics)| isolated(config, &parts, program, marker, metrics)).transpose()?.flatten();
     let handler: Box<dyn Handler> = match pool {
         Some(pool) => Box::new(pool),
         None => Box::new(ReloadableHandler::new(parts.clone())),

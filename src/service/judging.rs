@@ -9,6 +9,7 @@ use crate::{
     engine::{Handler, HandlerConfig, ReloadableHandler},
     isolation::{Answers, Judge, Pool, PoolSettings},
     policy::Policy,
+    report::Metrics,
     sandbox::Enforced,
 };
 
@@ -40,20 +41,24 @@ pub(super) fn isolated(
     parts: &HandlerConfig,
     program: &JudgeProgram,
     marker: Secret,
+    metrics: &Arc<Metrics>,
 ) -> Result<Option<Pool>> {
     if config.isolation == Isolation::None {
         return Ok(None);
     }
     let JudgeProgram { command, context } = program.clone();
+    let metrics = Arc::clone(metrics);
     let settings = PoolSettings {
         program: Box::new(move || command()),
         path: config.path.clone(),
         texts: config.texts.all(),
         marker,
         legacy: parts.legacy,
+        policy: parts.policy.clone(),
         limits: parts.limits.clone(),
         kept: config.bounds.work,
         clock: Arc::clone(&parts.clock),
+        ended: Box::new(move || metrics.judge_ended()),
         context: Box::new(move || context()),
     };
     let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()))?;

@@ -142,7 +142,8 @@ impl Builder {
             _ => None,
         };
         let audit = audit(&config, environment.home.as_ref())?;
-        let handler = handler::with_marker(&config, environment, marker, audit, self.judges.as_ref())?;
+        let judges = self.judges.as_ref().map(|program| (program, &self.metrics));
+        let handler = handler::with_marker(&config, environment, marker, audit, judges)?;
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
             background.push(enrolling::enrolling(

@@ -1,6 +1,6 @@
 //! `serve`: the listeners of the configuration file, until told to stop.
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{env, os::fd::AsFd, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueHint};
 use listenfd::ListenFd;
@@ -10,7 +10,10 @@ use postseal::{
     service::Service,
     transport::{Inherited, ListeningSocket, serve::State},
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use sd_notify::NotifyState;
 
 use crate::cli::{judge, log, session::Session};
@@ -61,6 +64,13 @@ fn notify(state: State) {
     }
 }
 
+/// The same socket, which no program that this one starts has.
+fn kept<S: AsFd>(socket: S) -> Result<S> {
+    let set = fcntl_setfd(&socket, FdFlags::CLOEXEC);
+    set.map_err(|error| Error::unavailable(format!("a socket of systemd: {error}").to_lowercase()))?;
+    Ok(socket)
+}
+
 /// The sockets that systemd opened (sd_listen_fds(3)).
 fn inherited() -> Result<Vec<Inherited>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
@@ -70,9 +80,9 @@ fn inherited() -> Result<Vec<Inherited>> {
     for index in 0..passed.len() {
         let name = names.next().unwrap_or_default().to_owned();
         let listener = match passed.take_tcp_listener(index) {
-            Ok(Some(listener)) => ListeningSocket::Tcp(listener),
+            Ok(Some(listener)) => ListeningSocket::Tcp(kept(listener)?),
             _ => match passed.take_unix_listener(index) {
-                Ok(Some(listener)) => ListeningSocket::Unix(listener),
+                Ok(Some(listener)) => ListeningSocket::Unix(kept(listener)?),
                 _ => {
                     return Err(Error::new(
                         Kind::Config,
