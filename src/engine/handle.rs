@@ -13,7 +13,7 @@ use super::{
     sent_on::{Origins, SentOn, joined},
 };
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Budget, Error, Kind, Limits, Result},
     keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Mode, Origin, Policy, Sealing, Unaliased},
@@ -70,6 +70,16 @@ pub trait Handler: Send + Sync {
     ///
     /// The message is over the bounds.
     fn mark(&self, mail: &Mail) -> Result<Message>;
+
+    /// A message that arrived, read as far as this handler needs it: of a handler that passes it on to another process, the fields of its header alone
+    /// ([`Message::undivided`]).
+    ///
+    /// # Errors
+    ///
+    /// `Malformed`: it is over the bounds.
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        Message::received(octets, &mut Budget::new(limits.clone()))
+    }
 }
 
 impl<H: Handler + ?Sized> Handler for Box<H> {
@@ -83,6 +93,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         (**self).mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        (**self).receive(octets, limits)
     }
 }
 

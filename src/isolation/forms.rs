@@ -71,17 +71,28 @@ impl MailForm {
     /// # Errors
     ///
     /// `Malformed`: the message is over the bounds.
-    pub(super) fn mail(self, limits: &Limits) -> Result<Mail> {
+    pub(super) fn mail(self, read: impl Fn(ByteBuf) -> Result<Message>) -> Result<Mail> {
         let MailForm { envelope, submitter, octets } = self;
-        Ok(Mail { envelope, submitter, message: message(octets, limits)? })
+        Ok(Mail { envelope, submitter, message: read(octets)? })
     }
 }
 
+/// A message as the judge reads it.
+///
 /// # Errors
 ///
 /// `Malformed`: the message is over the bounds.
-pub(super) fn message(octets: ByteBuf, limits: &Limits) -> Result<Message> {
+pub(super) fn whole(octets: ByteBuf, limits: &Limits) -> Result<Message> {
     Message::received(octets.into_vec(), &mut Budget::new(limits.clone()))
+}
+
+/// A message as the service reads it: its header.
+///
+/// # Errors
+///
+/// `Malformed`: the header is over the bounds.
+pub(super) fn undivided(octets: ByteBuf, limits: &Limits) -> Result<Message> {
+    Message::undivided(octets.into_vec(), limits)
 }
 
 impl OutcomeForm {
@@ -129,7 +140,7 @@ impl OutcomeForm {
         limits: &Limits,
     ) -> Result<Outcome> {
         let made: Vec<Message> =
-            self.messages.into_iter().map(|octets| message(octets, limits)).collect::<Result<_>>()?;
+            self.messages.into_iter().map(|octets| undivided(octets, limits)).collect::<Result<_>>()?;
         let mail = |(envelope, submitter, octets)| {
             let message = match octets {
                 Octets::AsCame => came,
@@ -142,7 +153,7 @@ impl OutcomeForm {
         };
         let posting = |form: PostingForm| {
             let list = list(&form.list)?;
-            form.posting(list, limits).map(Arc::new)
+            form.posting(list, |octets| undivided(octets, limits)).map(Arc::new)
         };
         Ok(Outcome {
             mails: self.mails.into_iter().map(mail).collect::<Result<_>>()?,
@@ -181,16 +192,16 @@ impl PostingForm {
     /// # Errors
     ///
     /// A message is over the bounds.
-    pub(super) fn posting(self, list: &List, limits: &Limits) -> Result<Posting> {
+    pub(super) fn posting(self, list: &List, read: impl Fn(ByteBuf) -> Result<Message>) -> Result<Posting> {
         Ok(Posting {
             list: list.clone(),
             origin: self.origin,
             groups: self.groups,
             copies: self.copies,
-            content: message(self.content, limits)?,
-            clear: message(self.clear, limits)?,
+            content: read(self.content)?,
+            clear: read(self.clear)?,
             parameters: self.parameters,
-            notices: self.notices.into_iter().map(|form| form.mail(limits)).collect::<Result<_>>()?,
+            notices: self.notices.into_iter().map(|form| form.mail(&read)).collect::<Result<_>>()?,
             request: self.request,
         })
     }

@@ -17,7 +17,7 @@ use serde_bytes::ByteBuf;
 
 use super::{
     channel::{Channel, gone},
-    forms::{MailForm, OutcomeForm},
+    forms::{MailForm, OutcomeForm, whole},
     orders::{Order, Said, Task},
     questions::Fetching,
     remote_keys::{Link, RemoteKeys},
@@ -139,12 +139,12 @@ impl Judge {
                 Order::Copies { posting, numbers, task } => {
                     self.begin(task, &context)?;
                     let list = lists.of(posting.list()).ok_or_else(|| gone(&"a list that is not configured"))?;
-                    let made = posting.posting(list, limits).and_then(|posting| handler.copies(&posting, numbers));
+                    let made = posting.posting(list, |octets| whole(octets, limits)).and_then(|posting| handler.copies(&posting, numbers));
                     Said::Copies(made.map(|mails| mails.iter().map(MailForm::of).collect()))
                 }
                 Order::Mark { mail, task } => {
                     self.begin(task, &context)?;
-                    let marked = mail.mail(limits).and_then(|mail| handler.mark(&mail));
+                    let marked = mail.mail(|octets| whole(octets, limits)).and_then(|mail| handler.mark(&mail));
                     Said::Marked(marked.map(|message| ByteBuf::from(message.into_octets())))
                 }
                 Order::Answer(_) | Order::Start { .. } => return Err(gone(&"an order that is out of place")),
@@ -155,7 +155,7 @@ impl Judge {
     }
 
     fn handle(&self, mail: MailForm, handler: &dyn Handler, limits: &Limits) -> Result<Box<OutcomeForm>> {
-        let mail = mail.mail(limits)?;
+        let mail = mail.mail(|octets| whole(octets, limits))?;
         let came = mail.message.clone();
         handler.handle(mail).map(|outcome| Box::new(OutcomeForm::of(&outcome, &came)))
     }

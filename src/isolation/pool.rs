@@ -17,7 +17,7 @@ use super::{
     acceptance::{Acceptance, check_envelope},
     answers::{Answers, Told},
     channel::{Channel, gone},
-    forms::{MailForm, OutcomeForm, PostingForm, message},
+    forms::{MailForm, OutcomeForm, PostingForm, undivided},
     judge::{Setup, VERSION},
     orders::{Order, Said, Task},
 };
@@ -159,7 +159,7 @@ impl Handler for Pool {
                 _ => None,
             },
         );
-        let mails: Vec<Mail> = made?.into_iter().map(|form| form.mail(&self.settings.limits)).collect::<Result<_>>()?;
+        let mails: Vec<Mail> = made?.into_iter().map(|form| form.mail(|octets| undivided(octets, &self.settings.limits))).collect::<Result<_>>()?;
         mails.iter().try_for_each(check_envelope)?;
         Ok(mails)
     }
@@ -173,7 +173,11 @@ impl Handler for Pool {
                 _ => None,
             },
         );
-        message(marked?, &self.settings.limits)
+        undivided(marked?, &self.settings.limits)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        Message::undivided(octets, limits)
     }
 }
 

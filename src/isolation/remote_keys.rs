@@ -147,8 +147,9 @@ impl Keys for RemoteKeys {
             let is_it = |known: &Arc<Record>| {
                 known.protocol() == record.protocol() && known.fingerprint() == record.fingerprint()
             };
-            // The last one: what is known of it by now.
-            state.records.iter().rposition(is_it)
+            // The last one: what is known of it by now. A copy without the secret part may have come from another source since.
+            let has = |known: &Arc<Record>| is_it(known) && known.secrets().contains(key);
+            state.records.iter().rposition(has).or_else(|| state.records.iter().rposition(is_it))
         };
         let Some(number) = number.and_then(|number| u32::try_from(number).ok()) else { return Ok(None) };
         match self.link.ask(Question::Secret { record: number, key: key.clone() })? {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     audit::{Actor, Durability, Event, Log, Note, Sink},
-    base::{Error, Kind, Result, Secret, hex},
+    base::{Error, Kind, Limits, Result, Secret, hex},
     config::{Config, Decisions},
     crypto::Hash,
     engine::{Handler, Outcome, Posting, UsedKeys},
@@ -86,6 +86,10 @@ impl<H: Handler> Handler for AuditingHandler<H> {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
     }
 }
 

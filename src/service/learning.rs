@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use crate::{
-    base::{Clock, Result},
+    base::{Clock, Limits, Result},
     discover::Discovery,
     engine::{Handler, Outcome, Posting},
     keys::Announcement,
@@ -86,5 +86,9 @@ impl<H: Handler> Handler for LearningHandler<H> {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
     }
 }

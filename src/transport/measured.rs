@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::trace::{lists, milliseconds};
 use crate::{
-    base::Result,
+    base::{Limits, Result},
     engine::{Handler, Outcome, Posting, Unopened, UsedKeys},
     mail::{Mail, Message},
     policy::{Action, Trial},
@@ -48,6 +48,10 @@ impl Handler for Measured {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
     }
 }
 

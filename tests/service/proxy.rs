@@ -100,7 +100,9 @@ impl Proxy {
     /// Starts the program and waits until it listens.
     pub(crate) fn open(&self) {
         self.start_program();
-        wait_for_port(self.submission);
+        for port in [self.submission, self.tls, self.lmtp] {
+            wait_for_port(port);
+        }
     }
 
     /// Starts the program, and again when it ends at once, as systemd does: its keys may be out of reach for a while.

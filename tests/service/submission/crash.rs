@@ -64,7 +64,7 @@ fn every_250_is_at_the_sink_when_judges_are_killed() {
             killed.fetch_add(1, Ordering::SeqCst);
         }
     };
-    let run = Run::under_kills(proxy.port(), how_many(1_000), 20..120, kill, |pause| {
+    let run = Run::under_kills(proxy.port(), how_many(400), 20..120, kill, |pause| {
         thread::sleep(pause(200, 1_500));
         let begin = Instant::now();
         sink.hang_up();
