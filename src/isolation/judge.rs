@@ -1,9 +1,7 @@
 //! A process that reads mail, from within.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -12,38 +10,21 @@ use rustix::{
     process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit},
     time::{ClockId, clock_gettime},
 };
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, whole},
     orders::{Order, Said, Task},
-    questions::Fetching,
     remote_keys::{Link, RemoteKeys},
+    setup::{Setup, VERSION},
 };
 use crate::{
     base::{Clock, Error, Limits, Result, Secret},
-    crypto::Legacy,
     engine::Handler,
     policy::{Lists, Members},
     sandbox::Sandbox,
 };
-
-/// What a judge knows when it starts. It reads no file.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Setup {
-    /// The place of the configuration.
-    pub path: PathBuf,
-    /// The texts that it was read from.
-    pub texts: BTreeMap<PathBuf, String>,
-    /// Whether weak and broken algorithms count.
-    pub legacy: Legacy,
-    /// Octets of memory that it may take.
-    pub memory: u64,
-    pub(super) marker: ByteBuf,
-    pub(super) fetching: Fetching,
-}
 
 /// This process, which is a judge.
 #[derive(Debug)]
@@ -171,8 +152,6 @@ impl Judge {
     }
 }
 
-/// Of this program. Both ends are of one program, unless it was replaced while it ran.
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Descriptors: the three that it is born with, and a few for the libraries.
 const FILES: u64 = 16;
 /// Seconds of processor time for one message. Source: ten times what the Budget admits on a slow machine.

@@ -15,8 +15,10 @@ mod orders;
 mod pool;
 mod questions;
 mod remote_keys;
+mod setup;
 
 pub use answers::Answers;
-pub use judge::{Judge, Setup};
+pub use judge::Judge;
 pub use pool::{Pool, PoolSettings};
 pub use remote_keys::RemoteKeys;
+pub use setup::Setup;

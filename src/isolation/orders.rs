@@ -7,8 +7,8 @@ use serde_bytes::ByteBuf;
 
 use super::{
     forms::{MailForm, OutcomeForm, PostingForm},
-    judge::Setup,
     questions::{Answer, Memory, Question},
+    setup::Setup,
 };
 use crate::{base::Result, sandbox::Enforced};
 

@@ -18,8 +18,8 @@ use super::{
     answers::{Answers, Told},
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, PostingForm, undivided},
-    judge::{Setup, VERSION},
     orders::{Order, Said, Task},
+    setup::{Setup, VERSION},
 };
 use crate::{
     base::{Clock, Error, Kind, Limits, Result, Secret},

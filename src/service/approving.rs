@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{
     environment::Environment,
-    handler::{handler_config, marker},
+    handler::marker,
+    handler_config::handler_config,
 };
 use crate::{
     base::{Error, Kind, Result},

@@ -6,6 +6,7 @@ use super::{
     auditing::{Audit, AuditingHandler, audit},
     enrolling::EnrollingHandler,
     environment::Environment,
+    handler_config::handler_config,
     judging::{JudgeProgram, isolated},
     learning::{CapabilityStore, LearningHandler},
     provisioning::{Provisioner, ProvisioningHandler},
@@ -83,22 +84,6 @@ pub(super) fn with_marker(
         .harvesting(environment.discovery);
     let handler = EnrollingHandler::new(handler, config, parts, environment.home);
     Ok(AuditingHandler::new(handler, audit))
-}
-
-/// The part of it that handles mail.
-pub(super) fn handler_config(config: &Config, environment: &Environment, marker: Secret) -> HandlerConfig {
-    HandlerConfig {
-        keys: Arc::clone(&environment.keys),
-        clock: Arc::clone(&environment.clock),
-        random: Arc::clone(&environment.random),
-        legacy: environment.legacy,
-        revocation: config.revocation,
-        limits: config.bounds.message.clone(),
-        policy: config.policy.clone(),
-        name: config.authserv_id.clone(),
-        authserv_ids: config.authserv_ids.clone(),
-        marker,
-    }
 }
 
 /// The secret that marks copies as handled: the configured one, or a random one.

@@ -2,7 +2,7 @@
 
 use std::{fs::File, process::Command, sync::Arc};
 
-use super::{environment::Environment, handler::handler_config};
+use super::{environment::Environment, handler_config::handler_config};
 use crate::{
     base::{Error, Kind, Limits, Result, Secret, SystemRandom},
     config::{self, Config, Isolation, Log, Texts},

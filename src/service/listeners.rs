@@ -15,6 +15,7 @@ use super::{
     enrolling,
     environment::Environment,
     handler,
+    handler_config::handler_config,
     health::ServiceHealth,
     judging::JudgeProgram,
     next_hop::{program_or_relay, relay},
@@ -108,11 +109,11 @@ impl Builder {
         self.marker = Some(marker.clone());
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         let health = ServiceHealth::new(
-            handler::handler_config(&config, &environment, marker.clone()),
+            handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
             quarantine(&config, &clock, &random)?,
         );
-        let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
+        let mut background = self::background(&config, handler_config(&config, &environment, marker.clone()))?;
         if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {
             background.push(refreshing(Arc::clone(discovery), environment.home.clone(), period));
         }
@@ -132,7 +133,7 @@ impl Builder {
             // It stores keys, and takes part in the mail.
             _ if config.is_log_only() => None,
             (Some(acme), Some(home)) => {
-                let parts = handler::handler_config(&config, &environment, marker.clone());
+                let parts = handler_config(&config, &environment, marker.clone());
                 Some((enrolling::agent(acme, &parts)?, Arc::clone(home)))
             }
             (Some(_), None) if config.home().is_none() => {

@@ -15,6 +15,7 @@ mod discovery;
 mod enrolling;
 mod environment;
 mod handler;
+mod handler_config;
 mod health;
 mod learning;
 mod judging;
