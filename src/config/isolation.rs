@@ -16,7 +16,6 @@ pub enum Isolation {
 
 /// Reads it.
 pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>) -> Isolation {
-    let known =
-        [("none", Isolation::None), ("processes", Isolation::Processes), ("require", Isolation::Required)];
+    let known = [("none", Isolation::None), ("processes", Isolation::Processes), ("require", Isolation::Required)];
     reader.choice(root, "isolation", Isolation::default(), &known)
 }

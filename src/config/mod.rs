@@ -62,15 +62,15 @@ pub use acme::{Acme, ChallengeProof};
 pub use audit::{Audit, Decisions};
 pub use cases::{Case, CaseResult, Decided, cases, likely_submitter};
 pub use check::check;
-pub use isolation::Isolation;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
+pub use isolation::Isolation;
 pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, load_from, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use templates::{Bounces, Templates};
-pub use tokens::Token;
 pub use texts::Texts;
+pub use tokens::Token;
 pub use users::{Users, user_line};
 
 use crate::{

@@ -38,13 +38,7 @@ impl Engine<'_> {
 }
 
 impl Outcome {
-    fn untouched(
-        mail: &Mail,
-        policy: &Policy,
-        trials: Vec<Group>,
-        verdict: Judged,
-        times: Times,
-    ) -> Outcome {
+    fn untouched(mail: &Mail, policy: &Policy, trials: Vec<Group>, verdict: Judged, times: Times) -> Outcome {
         let groups = by_direction(mail, policy);
         let message: &Message = &mail.message;
         Outcome {

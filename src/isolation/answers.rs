@@ -8,7 +8,7 @@ use super::questions::{Answer, Fetching, Known, Memory, Question, RecordForm, Ta
 use crate::{
     base::{Error, Kind, Result, Secret},
     crypto::{KeyAlgorithm, SecretKey},
-    keys::{Keys, Record},
+    keys::{Handle, Keys, Record},
     mail::Address,
     policy::{List, Lists},
 };
@@ -43,22 +43,22 @@ impl Answers {
             return Err(Error::new(Kind::TryAgain, "keys: too many questions for one message"));
         }
         Ok(match question {
-            Question::Agree { key, peer } => Answer::octets(&told.secret(key)?.agree(&peer)?),
+            Question::Agree { key, peer } => Answer::octets(&told.used(key, "agree")?.agree(&peer)?),
             Question::Anchors => Answer::Records(told.records(&self.keys.anchors()?)),
             Question::CarryOut { list, request, now } => {
                 Answer::Carried(self.list(&list)?.members.0.carry_out(&request, now)?)
             }
-            Question::Decapsulate { key, ciphertext } => Answer::octets(&told.secret(key)?.decapsulate(&ciphertext)?),
+            Question::Decapsulate { key, ciphertext } => {
+                Answer::octets(&told.used(key, "decapsulate")?.decapsulate(&ciphertext)?)
+            }
             Question::Decrypt { key, unwrap, wrapped } => {
-                Answer::octets(&told.secret(key)?.decrypt(unwrap.unwrap(), &wrapped)?)
+                Answer::octets(&told.used(key, "decrypt")?.decrypt(unwrap.unwrap(), &wrapped)?)
             }
             Question::Deprecated(id) => Answer::Deprecated(self.keys.deprecated(&id)?),
             Question::Find { protocol, query } => {
                 Answer::Records(told.records(&self.keys.find(protocol, &query.query())?))
             }
-            Question::Members(list) => {
-                Answer::Members(self.list(&list)?.members.0.read()?.to_vec())
-            }
+            Question::Members(list) => Answer::Members(self.list(&list)?.members.0.read()?.to_vec()),
             Question::Passwords => {
                 let passwords = self.keys.passwords()?;
                 Answer::Passwords(passwords.iter().map(|one| ByteBuf::from(one.expose().to_vec())).collect())
@@ -71,7 +71,7 @@ impl Answers {
                 let secret = self.keys.secret(&record, &key)?.filter(named);
                 Answer::Secret(secret.map(|secret| {
                     let algorithm = secret.algorithm();
-                    told.secrets.push(secret);
+                    told.secrets.push((key, secret));
                     (number(told.secrets.len() - 1), algorithm)
                 }))
             }
@@ -81,7 +81,7 @@ impl Answers {
                 Answer::Passphrase(form)
             }
             Question::Sign { key, scheme, digest } => {
-                Answer::Octets(ByteBuf::from(told.secret(key)?.sign(scheme, &digest)?))
+                Answer::Octets(ByteBuf::from(told.used(key, "sign")?.sign(scheme, &digest)?))
             }
             Question::Statements { path, left } => {
                 let path: Vec<&[u8]> = path.iter().map(|certificate| certificate.as_slice()).collect();
@@ -108,16 +108,18 @@ pub(super) struct Told {
     records: Numbered<Record>,
     statements: Numbered<[u8]>,
     /// The secret keys of the message that it works for.
-    secrets: Vec<Arc<dyn SecretKey>>,
+    secrets: Vec<(Handle, Arc<dyn SecretKey>)>,
     /// Questions about this message.
     asked: usize,
+    /// Uses of secret keys for it.
+    uses: usize,
 }
 
 impl Told {
     /// Another message: the judge can name no key of the one before. Where it was told much, it has to forget that too.
     pub(super) fn next_message(&mut self) -> Memory {
         self.secrets.clear();
-        self.asked = 0;
+        (self.asked, self.uses) = (0, 0);
         if self.records.values.len() + self.statements.values.len() < MANY {
             return Memory::Kept;
         }
@@ -125,9 +127,16 @@ impl Told {
         Memory::Cleared
     }
 
-    fn secret(&self, number: u32) -> Result<&dyn SecretKey> {
+    /// The secret key with this number, which is used now.
+    fn used(&mut self, number: u32, how: &'static str) -> Result<&dyn SecretKey> {
+        self.uses += 1;
+        if self.uses > MOST_USES {
+            return Err(Error::new(Kind::TryAgain, "keys: used too often for one message"));
+        }
         let place = usize::try_from(number).ok();
-        place.and_then(|place| self.secrets.get(place)).map(AsRef::as_ref).ok_or_else(unknown)
+        let (key, secret) = place.and_then(|place| self.secrets.get(place)).ok_or_else(unknown)?;
+        tracing::debug!(event = "key-used", %key, how);
+        Ok(&**secret)
     }
 
     fn records(&mut self, records: &[Arc<Record>]) -> Vec<Known<RecordForm>> {
@@ -181,3 +190,5 @@ fn unknown() -> Error {
 const MANY: usize = 4_096;
 /// Questions about one message. Source: a list with 10,000 members asks a few for each ten of them, and a mail to 1,000 recipients in three protocols ten for each.
 const MOST_QUESTIONS: usize = 20_000;
+/// Uses of secret keys for one message. Source: far above what the Budget admits of keys to try and of layers.
+const MOST_USES: usize = 4_096;

@@ -94,13 +94,7 @@ impl Judge {
     /// # Errors
     ///
     /// `TryAgain`: the other process says what it may not. `Unavailable`: the kernel refuses a limit.
-    pub fn serve(
-        self,
-        handler: &dyn Handler,
-        lists: &Lists,
-        limits: &Limits,
-        context: impl Fn(String),
-    ) -> Result<()> {
+    pub fn serve(self, handler: &dyn Handler, lists: &Lists, limits: &Limits, context: impl Fn(String)) -> Result<()> {
         let limit = |resource, value| {
             let limited = setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
             limited.map_err(|error| Error::unavailable(format!("limits of a judge: {error}")))
@@ -120,7 +114,9 @@ impl Judge {
                 Order::Copies { posting, numbers, task } => {
                     self.begin(task, &context)?;
                     let list = lists.of(posting.list()).ok_or_else(|| gone(&"a list that is not configured"))?;
-                    let made = posting.posting(list, |octets| whole(octets, limits)).and_then(|posting| handler.copies(&posting, numbers));
+                    let made = posting
+                        .posting(list, |octets| whole(octets, limits))
+                        .and_then(|posting| handler.copies(&posting, numbers));
                     Said::Copies(made.map(|mails| mails.iter().map(MailForm::of).collect()))
                 }
                 Order::Mark { mail, task } => {

@@ -89,11 +89,7 @@ impl Pool {
     }
 
     /// What a judge makes of one order. A judge that ends is replaced, and the work is to be tried again.
-    fn work<T>(
-        &self,
-        order: impl FnOnce(Task) -> Order,
-        read: impl FnOnce(Said) -> Option<Result<T>>,
-    ) -> Result<T> {
+    fn work<T>(&self, order: impl FnOnce(Task) -> Order, read: impl FnOnce(Said) -> Option<Result<T>>) -> Result<T> {
         let idle = self.idle().pop();
         let mut worker = match idle {
             Some(worker) => worker,
@@ -159,7 +155,10 @@ impl Handler for Pool {
                 _ => None,
             },
         );
-        let mails: Vec<Mail> = made?.into_iter().map(|form| form.mail(|octets| undivided(octets, &self.settings.limits))).collect::<Result<_>>()?;
+        let mails: Vec<Mail> = made?
+            .into_iter()
+            .map(|form| form.mail(|octets| undivided(octets, &self.settings.limits)))
+            .collect::<Result<_>>()?;
         mails.iter().try_for_each(check_envelope)?;
         Ok(mails)
     }

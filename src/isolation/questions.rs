@@ -18,21 +18,48 @@ use crate::{
 /// [`Membership`](crate::policy::Membership).
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) enum Question {
-    Agree { key: u32, peer: ByteBuf },
+    Agree {
+        key: u32,
+        peer: ByteBuf,
+    },
     Anchors,
-    CarryOut { list: Address, request: Request, now: SystemTime },
-    Decapsulate { key: u32, ciphertext: ByteBuf },
-    Decrypt { key: u32, unwrap: UnwrapForm, wrapped: ByteBuf },
+    CarryOut {
+        list: Address,
+        request: Request,
+        now: SystemTime,
+    },
+    Decapsulate {
+        key: u32,
+        ciphertext: ByteBuf,
+    },
+    Decrypt {
+        key: u32,
+        unwrap: UnwrapForm,
+        wrapped: ByteBuf,
+    },
     Deprecated(Handle),
-    Find { protocol: ProtocolName, query: QueryForm },
+    Find {
+        protocol: ProtocolName,
+        query: QueryForm,
+    },
     Members(Address),
     Passwords,
     Revocations,
     /// The secret key with a handle, of a record that was an answer.
-    Secret { record: u32, key: Handle },
+    Secret {
+        record: u32,
+        key: Handle,
+    },
     SharedPassphrase(Address),
-    Sign { key: u32, scheme: Scheme, digest: ByteBuf },
-    Statements { path: Vec<ByteBuf>, left: Option<Duration> },
+    Sign {
+        key: u32,
+        scheme: Scheme,
+        digest: ByteBuf,
+    },
+    Statements {
+        path: Vec<ByteBuf>,
+        left: Option<Duration>,
+    },
     TakesRequests(Address),
 }
 
@@ -119,7 +146,6 @@ pub(super) struct RecordForm {
     secrets: Vec<Handle>,
     capabilities: Option<Capabilities>,
 }
-
 
 impl UnwrapForm {
     pub(super) fn of(unwrap: Unwrap<'_>) -> UnwrapForm {

@@ -12,14 +12,12 @@ use serde_bytes::ByteBuf;
 use super::{
     channel::{Channel, gone},
     orders::{Order, Said},
-    questions::{Answer, Fetching, Known, Memory, Question, QueryForm, RecordForm, TakesRequests, UnwrapForm, left},
+    questions::{Answer, Fetching, Known, Memory, QueryForm, Question, RecordForm, TakesRequests, UnwrapForm, left},
 };
 use crate::{
     base::{Error, Result, Secret},
     crypto::{KeyAlgorithm, Scheme, SecretKey, Unwrap},
-    keys::{
-        Deprecated, Handle, Keys, PassphraseFrom, ProtocolName, Query, Record, SharedPassphrase, StatusSource,
-    },
+    keys::{Deprecated, Handle, Keys, PassphraseFrom, ProtocolName, Query, Record, SharedPassphrase, StatusSource},
     mail::Address,
     policy::{Carried, Member, Membership, Request},
 };

@@ -42,6 +42,15 @@ pub(super) fn bound_to_computing() -> Result<Calls, Error> {
     let seen = own_limits(2, SeccompCmpArgLen::Qword, 0).map_err(Error::Backend)?;
     let time = own_limits(1, SeccompCmpArgLen::Dword, u64::from(libc::RLIMIT_CPU)).map_err(Error::Backend)?;
     rules.insert(libc::SYS_prlimit64, vec![seen, time]);
+    // A thread of this process, and no other process.
+    let thread = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Qword,
+        SeccompCmpOp::MaskedEq(NAMESPACES | u64::from(libc::CLONE_THREAD.unsigned_abs())),
+        u64::from(libc::CLONE_THREAD.unsigned_abs()),
+    );
+    let thread = SeccompRule::new(vec![thread.map_err(Error::Backend)?]).map_err(Error::Backend)?;
+    rules.insert(libc::SYS_clone, vec![thread]);
     let own = u64::from(std::process::id());
     rules.insert(libc::SYS_tgkill, only_if(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?);
     apply(rules)
@@ -49,10 +58,11 @@ pub(super) fn bound_to_computing() -> Result<Calls, Error> {
 
 fn apply(mut rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<Calls, Error> {
     let Some(architecture) = ARCHITECTURE else { return Ok(Calls::Unbounded) };
-    // A thread, and no namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
-    let is_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(NAMESPACES), 0)
+    // No namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
+    let in_its_namespace = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(NAMESPACES), 0)
         .map_err(Error::Backend)?;
-    rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![is_thread]).map_err(Error::Backend)?]);
+    let clone = SeccompRule::new(vec![in_its_namespace]).map_err(Error::Backend)?;
+    rules.entry(libc::SYS_clone).or_insert_with(|| vec![clone]);
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),

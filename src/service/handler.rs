@@ -74,7 +74,8 @@ pub(super) fn with_marker(
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
     let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker.clone()) };
-    let pool = judges.map(|(program, metrics)| isolated(config, &parts, program, marker, metrics)).transpose()?.flatten();
+    let pool =
+        judges.map(|(program, metrics)| isolated(config, &parts, program, marker, metrics)).transpose()?.flatten();
     let handler: Box<dyn Handler> = match pool {
         Some(pool) => Box::new(pool),
         None => Box::new(ReloadableHandler::new(parts.clone())),

@@ -61,11 +61,13 @@ pub(super) fn isolated(
         ended: Box::new(move || metrics.judge_ended()),
         context: Box::new(move || context()),
     };
-    let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()))?;
+    let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()));
+    let pool = pool.map_err(|error| error.with_hint("isolation = \"none\" handles mail in one process"))?;
     match (pool.enforced(), config.isolation) {
         (Enforced::Fully, _) => {}
         (enforced, Isolation::Required) => {
-            let what = format!("isolation: the kernel enforces {} of it, and \"require\" asks for all", enforced.name());
+            let what =
+                format!("isolation: the kernel enforces {} of it, and \"require\" asks for all", enforced.name());
             return Err(Error::new(Kind::Config, what).with_hint("isolation = \"processes\" takes what there is"));
         }
         (enforced, _) => tracing::warn!(event = "isolation-incomplete", enforced = enforced.name()),

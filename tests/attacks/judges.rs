@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
-    io,
+    env, fs, io,
     net::{TcpListener, TcpStream, UdpSocket},
     ops::Range,
     os::{
@@ -112,6 +111,10 @@ fn a_judge_has_no_key() {
     assert!(!secret.is_empty());
     assert_eq!(outcome.notes.len(), secret.len(), "{:?}", outcome.notes);
     assert!(outcome.notes.iter().all(|note| note.starts_with("RemoteSecret(")), "{:?}", outcome.notes);
+    // One message is not reason enough to sign for ever.
+    let outcome = pool.handle(letter("sign for ever")).unwrap();
+    assert_eq!(outcome.notes, ["4096: keys: used too often for one message"]);
+    pool.handle(letter("keys")).unwrap();
     // Another message, and the handle that was kept from the first one.
     let outcome = pool.handle(letter("old keys")).unwrap();
     assert_eq!(outcome.notes, ["refused: a judge names what it was not told"]);
@@ -163,7 +166,8 @@ fn a_judge_decides_as_the_engine_does() {
         &["alice@example.org"],
         &["nobody@elsewhere.example", "bob@example.net"],
     ] {
-        let (one, other) = (pool.handle(mail(alice(), recipients, LETTER)), engine.handle(mail(alice(), recipients, LETTER)));
+        let (one, other) =
+            (pool.handle(mail(alice(), recipients, LETTER)), engine.handle(mail(alice(), recipients, LETTER)));
         let (one, other) = (one.unwrap(), other.unwrap());
         assert_eq!(one.decision.groups.len(), other.decision.groups.len());
         for (one, other) in one.decision.groups.iter().zip(&other.decision.groups) {
@@ -221,6 +225,13 @@ impl Handler for Taken {
                 let kept = self.kept.lock().unwrap().take().unwrap();
                 let signed = kept.sign(postseal::crypto::Scheme::EdDsa, b"text");
                 outcome.notes = vec![signed.map_or_else(|error| format!("refused: {error}"), |_| "signed".to_owned())];
+            }
+            "sign for ever" => {
+                self.secrets()?;
+                let kept = self.kept.lock().unwrap().take().unwrap();
+                let sign = |_: &usize| kept.sign(postseal::crypto::Scheme::EdDsa, b"text").err();
+                let (times, error) = (0..10_000).find_map(|times| Some((times, sign(&times)?))).unwrap();
+                outcome.notes = vec![format!("{times}: {error}")];
             }
             "send to mallory" => outcome.mails[0].envelope.recipients[0].address = mallory,
             "decide for mallory" => outcome.decision.groups[0].recipients[0].address = mallory,

@@ -12,8 +12,8 @@ use crate::{
     proxy::Proxy,
     support::{
         clients::{Letter, dialogue},
-        postfix::{Sink, present},
         lab::{Done, POSTSEAL},
+        postfix::{Sink, present},
     },
 };
 
@@ -65,7 +65,10 @@ fn mail_is_handled_in_processes_that_gave_everything_up() {
         assert!(open.iter().all(|name| allowed.contains(&name.as_str()) || is_left(name)), "{open:?}");
         assert!(open.iter().filter(|name| *name == "socket").count() <= 2, "{open:?}");
         let environment = fs::read(format!("/proc/{judge}/environ")).unwrap();
-        assert!(!String::from_utf8_lossy(&environment).contains("HOME="), "what no library reads stays with the service");
+        assert!(
+            !String::from_utf8_lossy(&environment).contains("HOME="),
+            "what no library reads stays with the service"
+        );
     }
     // A reload has judges of its own.
     proxy.reload("event=configuration-loaded");

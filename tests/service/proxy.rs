@@ -151,9 +151,8 @@ impl Proxy {
             .collect();
         all.sort_unstable();
         all.dedup();
-        let is_judge = |id: &u32| {
-            fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(b"postseal: judge"))
-        };
+        let is_judge =
+            |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(b"postseal: judge"));
         all.retain(is_judge);
         all
     }

@@ -12,7 +12,7 @@ use postseal::{
 };
 use rustix::{
     io::{FdFlags, fcntl_setfd},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
 };
 use sd_notify::NotifyState;
 
@@ -34,6 +34,7 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     let inherited = inherited()?;
     log::start(&config::load(&path)?.log);
     raise_descriptor_limit();
+    hide_memory();
     Service::new(path)
         .with_environment(move |config| session.configured(config)?.environment())
         .with_judges(judge::program())
@@ -48,6 +49,13 @@ fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Without it, connections wait to be accepted.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Keeps keys out of core files, and out of reach of other processes of the same user.
+fn hide_memory() {
+    // Where the system refuses it, the unit of systemd says the same of core files.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Tells systemd the state, if it started this process (sd_notify(3)). RELOADING needs the monotonic time.
