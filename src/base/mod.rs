@@ -6,6 +6,7 @@ mod error;
 mod hex;
 mod hint;
 mod network;
+mod printable;
 mod random;
 mod secret;
 #[cfg(any(feature = "mailbox", feature = "service", feature = "store"))]
@@ -21,6 +22,7 @@ pub(crate) use hex::unhex;
 pub use hex::{hex, upper_hex};
 pub use hint::{Hint, KeyForm};
 pub use network::Network;
+pub use printable::printable;
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
 #[cfg(any(feature = "mailbox", feature = "service", feature = "store"))]

@@ -36,6 +36,8 @@ pub(crate) struct Session {
     sources: Option<Vec<KeySource>>,
     /// The tokens of a configuration.
     known_tokens: Vec<Token>,
+    /// The tenant that the keys are of. Its home could name any module for a token, and the service loads none for it either.
+    tenant: Option<String>,
     /// The sources on the network, if they may be asked.
     network: Option<Settings>,
     /// From where the status of certificates is fetched for a verdict, if it is.
@@ -67,6 +69,7 @@ impl Session {
             common,
             sources: None,
             known_tokens: Vec::new(),
+            tenant: None,
             network: None,
             fetches: None,
             configured_fetches: None,
@@ -84,11 +87,13 @@ impl Session {
         })
     }
 
-    /// A session with the keys, limits and checks of a configuration file. `--home` takes precedence.
+    /// A session with the keys, limits and checks of a configuration file. `--home` takes precedence, but not over that of a tenant: one home is never
+    /// that of several.
     pub(crate) fn configured(&self, config: &Config) -> Result<Session> {
         let common = Common {
             max_size: config.bounds.message.message,
             legacy: self.common.legacy || config.legacy == Legacy::Admit,
+            home: self.common.home.clone().filter(|_| config.tenant.is_none()),
             revocation: match config.revocation {
                 Revocation::Hard => values::Revocation::Hard,
                 Revocation::Off => values::Revocation::Off,
@@ -101,7 +106,8 @@ impl Session {
         let (sources, network) = (Some(config.keys.clone()), config.network()?);
         let configured_fetches = config.status_settings().cloned();
         let known_tokens = config.tokens.clone();
-        let session = Session { sources, known_tokens, network, configured_fetches, limits, ..session };
+        let tenant = config.tenant.clone();
+        let session = Session { sources, known_tokens, tenant, network, configured_fetches, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
@@ -315,8 +321,8 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let tokens = Arc::clone(self.tokens()) as Arc<dyn Tokens>;
-        let opened = OpenSources::with_tokens(&self.sources()?, &self.passphrases()?, &self.limits, Some(tokens))?;
+        let tokens = self.tenant.is_none().then(|| Arc::clone(self.tokens()) as Arc<dyn Tokens>);
+        let opened = OpenSources::with_tokens(&self.sources()?, &self.passphrases()?, &self.limits, tokens)?;
         opened.skipped.iter().for_each(|skipped| show::warning(skipped));
         let beside: &dyn Keys = opened.home.as_deref().map_or(&self.none, |home| home);
         let mut given = self.load(&self.common.keys, beside)?;

@@ -27,7 +27,7 @@ pub enum Decisions {
 /// Reads `[audit]`.
 pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>) -> Option<Audit> {
     let table = root.table("audit")?;
-    let path = table.string("path").map(|path| reader.directory.join(&path.value));
+    let path = table.string("path").map(|path| reader.path(&path));
     let is_written = table.truth("decisions").unwrap_or(true);
     let is_required = table.truth("required").unwrap_or_default();
     if is_required && !is_written {

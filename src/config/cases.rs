@@ -10,13 +10,13 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use super::{
-    Config, Grade, Problem,
+    Config, Grade, Owner, Problem, Tenancy,
     reader::{self, Reader},
     table::{Document, Located, Table},
     texts::Texts,
 };
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Budget, Error, Kind, Result},
     engine::Engine,
     keys::{KeyState, PassphraseFrom, ProtocolName},
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, NoAuthor, ReversePath, Submitter},
@@ -116,7 +116,8 @@ pub fn cases(path: &Path) -> Result<Vec<Case>> {
     })?;
     let root = Table::new(&document, 1, parsed.get_ref());
     let directory = path.parent().unwrap_or(Path::new(""));
-    let reader = Reader { document: &document, path, directory, texts: &Texts::of_files(), mentions: Vec::new() };
+    let texts = Texts::of_files();
+    let reader = Reader { document: &document, file: path, directory, texts: &texts, mentions: Vec::new(), own: None };
     let cases: Vec<Case> = root.tables("case").into_iter().map(|table| case(&reader, table)).collect();
     if cases.is_empty() {
         document.error(1, "no [[case]]");
@@ -252,6 +253,35 @@ pub fn likely_submitter(policy: &Policy, sender: Option<&Address>) -> Submitter 
 }
 
 impl Case {
+    /// Who decides it, by its addresses.
+    ///
+    /// # Errors
+    ///
+    /// `Usage`: several do. Others: as [`Tenancy::sender`] and [`Config::of_owner`].
+    pub fn owner(&self, config: &Config, tenancy: &Tenancy) -> Result<Owner> {
+        let author = self.author.clone().unwrap_or_else(|| self.from.clone());
+        let of_author = author.iter().chain(&self.from).find_map(|address| tenancy.owner(address));
+        let submitter = match &self.submitter {
+            Some(submitter) => submitter.clone(),
+            None => likely_submitter(&config.of_owner(of_author.unwrap_or(Owner::Rest))?.policy, self.from.as_ref()),
+        };
+        let author = author.map(|author| format!("From: {author}\r\n\r\n")).unwrap_or_else(|| "\r\n".to_owned());
+        let message = Message::parse(author.into_bytes(), &mut Budget::new(config.bounds.message.clone()))?;
+        let path = |address: &Address| ForwardPath { address: address.clone(), parameters: Vec::new() };
+        let sender = ReversePath { address: self.from.clone(), parameters: Vec::new() };
+        let envelope = Envelope { sender, recipients: self.to.iter().map(path).collect() };
+        let mail = Mail { envelope, submitter, message };
+        if let Some(owner) = tenancy.sender(&mail)? {
+            return Ok(owner);
+        }
+        let mut owners = tenancy.recipients(&mail).into_keys();
+        match (owners.next(), owners.next()) {
+            (Some(_), Some(_)) => Err(Error::usage(format!("case {:?}: recipients of several tenants", self.name))
+                .with_hint("a case for each, or --tenant NAME")),
+            (owner, _) => Ok(owner.unwrap_or(Owner::Rest)),
+        }
+    }
+
     /// Decides it. What it does not say is: a plain message without signature, and no key. With a file, what it does not say is found by `engine`, as
     /// [`explain`](super::explain) does.
     ///

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde::Serialize;
 
-use super::{Config, SecretFrom};
+use super::{Config, SecretFrom, Tenancy};
 use crate::{
     base::{Result, Secret},
     engine::{Engine, HandlerContext, page::Submitted},
     keys::{KeyState, PassphraseFrom, ProtocolName},
-    mail::{Envelope, ForwardPath, Mail, Submitter},
+    mail::{Address, Envelope, ForwardPath, Mail, Submitter},
     policy::{Action, Decision, Disposition, Facts, Group, Mode, Policy, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
@@ -18,6 +18,9 @@ use crate::{
 /// What the rules do with a mail for each recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
+    /// The tenant that decides; `None`: the rest, or there are no tenants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// `log-only` when the service is: nothing of this is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<&'static str>,
@@ -69,6 +72,9 @@ pub struct Reached {
     pub log_only: Option<Tried>,
     /// The other recipients with the same copy, or the same refusal.
     pub together_with: Vec<String>,
+    /// The tenant whose address it is, and that handles what is relayed to it once more, as mail of a stranger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then_tenant: Option<String>,
     /// Where its mail goes on, if it does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sent_on: Vec<SentOn>,
@@ -137,6 +143,7 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
     // Without a signature, "unsigned" is the reason.
     let reason = gathered.verdict().reason().filter(|reason| *reason != Reason::NotSigned);
     Ok(Explanation {
+        tenant: config.tenant.clone(),
         mode: Some(config.policy.mode.name()).filter(|_| config.policy.mode == Mode::LogOnly),
         submitter: match facts.submitter {
             Submitter::Authenticated(name) => format!("user {name}"),
@@ -224,11 +231,21 @@ impl SentOn {
 }
 
 impl Explanation {
+    /// Notes the recipients that other tenants than that of `config` have.
+    pub fn hand_on(&mut self, config: &Config, tenancy: &Tenancy) {
+        for one in self.recipients.iter_mut().filter(|one| one.outcome == Disposition::Relay.name()) {
+            let owner = Address::parse(&one.to).ok().and_then(|address| tenancy.owner(&address));
+            let name = owner.and_then(|owner| tenancy.name(owner));
+            one.then_tenant = name.filter(|name| config.tenant.as_deref() != Some(*name)).map(str::to_owned);
+        }
+    }
+
     /// Plain text for people.
     pub fn text(&self) -> String {
         let why = self.no_author.as_ref().map(|why| format!("no author ({})", printable(why))).unwrap_or_default();
         let reason = self.reason.as_ref().map(|reason| format!(" ({})", printable(reason))).unwrap_or_default();
-        let mut text = format!("from {} by {}", self.author.as_deref().unwrap_or(&why), self.submitter);
+        let tenant = self.tenant.as_ref().map(|name| format!("tenant {name}\n")).unwrap_or_default();
+        let mut text = format!("{tenant}from {} by {}", self.author.as_deref().unwrap_or(&why), self.submitter);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "; the message is {}, {}{reason}", self.message, self.standing);
         if self.mode.is_some() {
@@ -265,6 +282,9 @@ impl Reached {
         }
         if !self.together_with.is_empty() {
             let _ = writeln!(text, "           in one copy with {}", self.together_with.join(", "));
+        }
+        if let Some(tenant) = &self.then_tenant {
+            let _ = writeln!(text, "  then     tenant {tenant}, as for mail of a stranger");
         }
         for one in &self.sent_on {
             let obstacle = one.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
@@ -309,6 +329,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
             text: group.disposition.reason().map(str::to_owned),
             rule: group.rule,
         }),
+        then_tenant: None,
         together_with: others.map(|path| path.address.to_string()).collect(),
         sent_on: Vec::new(),
     }

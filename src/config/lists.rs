@@ -111,7 +111,7 @@ fn list(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: &Po
     }
     let members: Arc<dyn Membership> = match file {
         None => Arc::new(FixedMembers(once_each(own.iter().cloned()).into())),
-        Some(file) => Arc::new(FileMembers::new(reader.directory.join(&file.value), own.clone())),
+        Some(file) => Arc::new(FileMembers::new(reader.path(&file), own.clone())),
     };
     let members = Members(members);
     let at = if table.has("members-file") { table.line_of("members-file") } else { table.line_of("members") };

@@ -1,4 +1,4 @@
-//! From a file to a [`Config`], or to all its problems. A pure function of the file and the texts of pages that it names, so that a running service can load it again, and keep the
+//! From a file to a [`Config`], or to all its problems. A pure function of the file, the files of tenants and the texts of pages that it names, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
@@ -10,10 +10,10 @@ use super::{
     Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, isolation, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning, rate_limits,
-    reader::{self, Reader},
+    reader::{self, Reader, first_error},
     rules,
     table::{Document, Located, Table},
-    templates,
+    templates, tenants,
     texts::Texts,
     tokens,
 };
@@ -22,7 +22,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Forwards, Lists, Mailboxes, Mode, Order, Pattern, Policy},
+    policy::{Aliases, Forwards, Lists, Mailboxes, Mode, Order, PageTexts, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, sendmail::Program},
 };
@@ -52,18 +52,16 @@ pub fn load(path: &Path) -> Result<Config> {
 /// As [`load`].
 pub fn load_from(path: &Path, texts: &Texts) -> Result<Config> {
     let loaded = read_from(path, texts)?;
-    let error = loaded.problems.into_iter().find(|problem| problem.grade == Grade::Error);
-    match (loaded.config, error) {
-        (Some(config), None) => Ok(config),
-        (_, Some(Problem { line, message, hint, .. })) => {
-            let error = Error::new(Kind::Config, format!("{}:{line}: {message}", path.display()));
-            Err(match hint {
-                Some(hint) => error.with_hint(hint),
-                None => error,
-            })
-        }
-        (None, None) => Err(Error::new(Kind::Config, format!("{}: cannot be used", path.display()))),
-    }
+    loaded.config.ok_or_else(|| first_error(path, &loaded.problems))
+}
+
+/// What decides about mail.
+pub(super) struct Deciding {
+    pub(super) policy: Policy,
+    /// What pages say.
+    pub(super) page: PageTexts,
+    /// The aliases as they are shown.
+    pub(super) aliases: Aliases,
 }
 
 /// Reads the file at `path`, with all its problems.
@@ -94,7 +92,7 @@ fn parse(text: &str, path: &Path, texts: &Texts) -> Loaded {
     };
     let root = Table::new(&document, 1, parsed.get_ref());
     let directory = path.parent().unwrap_or(Path::new(""));
-    let mut reader = Reader { document: &document, path, directory, texts, mentions: Vec::new() };
+    let mut reader = Reader { document: &document, file: path, directory, texts, mentions: Vec::new(), own: None };
     let config = reader.config(&root);
     root.finish();
     let problems = document.into_problems();
@@ -110,14 +108,7 @@ impl Reader<'_> {
         let tokens = tokens::read(self, root);
         let marker = self.secret(root, "marker");
         let hostname = root.required("hostname").and_then(|name| self.document.read(&name, hostname));
-        let revocation = self.choice(
-            root,
-            "revocation",
-            Revocation::Soft,
-            &[("off", Revocation::Off), ("soft", Revocation::Soft), ("hard", Revocation::Hard)],
-        );
-        let legacy =
-            self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
+        let (revocation, legacy) = self.checks(root);
         let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
         let mut bounds = self.bounds(root);
         let mut discovery = discovery::read(self, root);
@@ -133,22 +124,17 @@ impl Reader<'_> {
         let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
         let authserv_id = own.or_else(|| hostname.clone());
         let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
-        let Names { aliases, mailboxes, expanded } = mailboxes::read(self.document, root);
-        let policy =
-            Policy { mailboxes, aliases: expanded, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
-        let page = page::read(self, root);
-        let mut policy = forwards::read(self, root, policy);
-        for rule in policy.rules.iter_mut().filter(|rule| rule.says(Order::Encrypt)) {
-            rule.sealing.page = Some(page.clone());
-        }
-        let policy = lists::read(self, root, policy);
-        self.warn_of_log_only(root, &policy);
+        let local = self.patterns(&root.strings("local-domains"));
+        let Deciding { policy, page, aliases } = self.deciding(root, trusted.as_ref(), bounds.message.message, local);
+        let declared = tenants::declared(self, root);
+        let all_local = declared.iter().flat_map(|tenant| &tenant.domains).chain(&policy.local).cloned();
+        let all_local: Vec<Pattern> = all_local.collect();
         let rate_limits = rate_limits::read(self, root);
         if let Some(trusted) = trusted {
             trusted.finish();
         }
         let known = [clients.as_slice(), peers.as_slice()].concat();
-        let notice = notice::read(self, root, &policy.local, hostname.as_deref());
+        let notice = notice::read(self, root, &all_local, hostname.as_deref());
         let provisioning = provisioning::read(self, root);
         let expiry_notice = notice::expiry(self, root, hostname.as_deref());
         let acme = acme::read(self, root);
@@ -178,10 +164,13 @@ impl Reader<'_> {
         let log = self.log(root);
         let known = [("off", Bounces::Off), ("on", Bounces::On)];
         let bounces = self.choice(root, "bounces", Bounces::On, &known);
-        let templates = templates::read(self, root);
+        let (templates, texts) = templates::read(self, root);
+        let policy = Policy { lists: policy.lists.writing(texts), ..policy };
         let isolation = isolation::read(self, root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
-        Some(Config {
+        let config = Config {
+            tenants: Vec::new(),
+            tenant: None,
             keys,
             tokens,
             passphrases,
@@ -198,7 +187,7 @@ impl Reader<'_> {
             peers,
             aliases,
             isolation,
-            path: self.path.to_owned(),
+            path: self.file.to_owned(),
             texts: self.texts.clone(),
             listeners,
             upstream,
@@ -217,7 +206,37 @@ impl Reader<'_> {
             log,
             metrics,
             mentions: std::mem::take(&mut self.mentions),
-        })
+        };
+        let tenants = tenants::read(self, root, &config, declared);
+        Some(Config { tenants, ..config })
+    }
+
+    /// What certificates and algorithms must be.
+    pub(super) fn checks(&self, root: &Table<'_>) -> (Revocation, Legacy) {
+        let known = [("off", Revocation::Off), ("soft", Revocation::Soft), ("hard", Revocation::Hard)];
+        let revocation = self.choice(root, "revocation", Revocation::Soft, &known);
+        let known = [("refuse", Legacy::Refuse), ("admit", Legacy::Admit)];
+        (revocation, self.choice(root, "legacy", Legacy::Refuse, &known))
+    }
+
+    /// Everything that decides about mail, for these local domains.
+    pub(super) fn deciding(
+        &mut self,
+        root: &Table<'_>,
+        trusted: Option<&Table<'_>>,
+        max_size: usize,
+        local: Vec<Pattern>,
+    ) -> Deciding {
+        let Names { aliases, mailboxes, expanded } = mailboxes::read(self.document, root);
+        let policy = Policy { mailboxes, aliases: expanded, local, ..self.policy(root, trusted, max_size) };
+        let page = page::read(self, root);
+        let mut policy = forwards::read(self, root, policy);
+        for rule in policy.rules.iter_mut().filter(|rule| rule.says(Order::Encrypt)) {
+            rule.sealing.page = Some(page.clone());
+        }
+        let policy = lists::read(self, root, policy);
+        self.warn_of_log_only(root, &policy);
+        Deciding { policy, page, aliases }
     }
 
     /// Hosts whose Authentication-Results are trusted. The name that this service writes is never one of them, because everybody knows it.
@@ -235,7 +254,6 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, root: &Table<'_>, trusted: Option<&Table<'_>>, max_size: usize) -> Policy {
-        let local = self.patterns(&root.strings("local-domains"));
         let mut identities = BTreeMap::new();
         if let Some(table) = root.table("identities") {
             for (name, patterns) in table.named() {
@@ -252,7 +270,7 @@ impl Reader<'_> {
         let (rules, obstacles) = rules::read(self, root);
         Policy {
             mode: rules::mode(self, root),
-            local,
+            local: Vec::new(),
             identities,
             trusted,
             rules,
@@ -318,7 +336,7 @@ impl Reader<'_> {
     }
 
     /// `[[keys]]`, or `home` alone.
-    fn keys(&mut self, root: &Table<'_>) -> Vec<KeySource> {
+    pub(super) fn keys(&mut self, root: &Table<'_>) -> Vec<KeySource> {
         let presence = match root.truth("home-must-exist") {
             Some(false) => Presence::Optional,
             _ => Presence::Required,
@@ -326,7 +344,7 @@ impl Reader<'_> {
         // Both are read in any case: they are among the known keys.
         let tables = root.tables("keys");
         if !root.has("keys") {
-            let home = root.required("home").map(|home| KeySource::Home(self.directory.join(home.value), presence));
+            let home = root.required("home").map(|home| KeySource::Home(self.path(&home), presence));
             return home.into_iter().collect();
         }
         if root.string("home").is_some() {
@@ -341,7 +359,7 @@ impl Reader<'_> {
             table.finish();
             let source = match (file, home) {
                 (Some(file), None) => KeySource::File(self.place(&file, What::File)),
-                (None, Some(home)) => KeySource::Home(self.directory.join(home.value), presence),
+                (None, Some(home)) => KeySource::Home(self.path(&home), presence),
                 _ => {
                     self.document.error(line, "keys: either file = ... or home = ...");
                     continue;

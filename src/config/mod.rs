@@ -48,6 +48,8 @@ mod rules;
 mod secret;
 mod table;
 mod templates;
+mod tenancy;
+mod tenants;
 mod texts;
 mod tokens;
 mod users;
@@ -69,6 +71,8 @@ pub use load::{Loaded, load, load_from, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use templates::{Bounces, Templates};
+pub use tenancy::{Owner, Tenancy};
+pub use tenants::Tenant;
 pub use texts::Texts;
 pub use tokens::Token;
 pub use users::{Users, user_line};
@@ -156,6 +160,10 @@ pub struct Config {
     pub log: Log,
     /// The address of the metrics page and the health check.
     pub metrics: Option<SocketAddr>,
+    /// Domains with a home, rules and administrators of their own.
+    pub tenants: Vec<Tenant>,
+    /// The tenant that this is the configuration of; `None`: the rest.
+    pub tenant: Option<String>,
     /// What [`check`] looks at beyond the file itself.
     mentions: Vec<Mention>,
 }

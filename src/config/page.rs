@@ -10,7 +10,7 @@ use crate::policy::{PageLanguage, PageText, PageTexts};
 /// Reads `[page]`.
 pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>) -> PageTexts {
     let Some(table) = root.table("page") else { return PageTexts::default() };
-    let own = table.string("texts").map(|file| (languages(&reader.directory.join(&file.value), reader.texts), file));
+    let own = table.string("texts").map(|file| (languages(&reader.path(&file), reader.texts), file));
     let own = own.map(|(read, file)| {
         read.unwrap_or_else(|why| {
             reader.document.error(file.line, format!("texts: {}: {why}", file.value));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Mention, SecretFrom, What,
+    Grade, Mention, Problem, SecretFrom, What,
     table::{Document, Located, Table},
     texts::Texts,
 };
@@ -16,10 +16,19 @@ use crate::{
 /// What is read so far, for all sections.
 pub(super) struct Reader<'a> {
     pub(super) document: &'a Document<'a>,
-    pub(super) path: &'a Path,
+    pub(super) file: &'a Path,
     pub(super) directory: &'a Path,
     pub(super) texts: &'a Texts,
     pub(super) mentions: Vec<Mention>,
+    /// Of the file of a tenant: what it may name.
+    pub(super) own: Option<Own>,
+}
+
+/// What the file of a tenant may name: places in its folder, and credentials that begin with its name.
+pub(super) struct Own {
+    pub(super) name: String,
+    /// Without links.
+    pub(super) folder: PathBuf,
 }
 
 impl Reader<'_> {
@@ -45,8 +54,17 @@ impl Reader<'_> {
         let line = table.line;
         table.finish();
         let secret = match (file, credential) {
-            (Some(file), None) => SecretFrom::File(self.directory.join(file.value)),
-            (None, Some(name)) => SecretFrom::Credential(name.value),
+            (Some(file), None) => SecretFrom::File(self.path(&file)),
+            (None, Some(name)) => {
+                if let Some(Own { name: tenant, .. }) = &self.own
+                    && !name.value.strip_prefix(tenant).is_some_and(|rest| rest.starts_with('.'))
+                {
+                    let message =
+                        format!("{key}: credential {:?}: those of this tenant begin with \"{tenant}.\"", name.value);
+                    self.document.error(name.line, message);
+                }
+                SecretFrom::Credential(name.value)
+            }
             _ => {
                 self.document.error(line, format!("{key}: either {{ file = ... }} or {{ credential = ... }}"));
                 return None;
@@ -56,11 +74,34 @@ impl Reader<'_> {
         Some(secret)
     }
 
-    pub(super) fn place(&mut self, text: &Located<String>, what: impl FnOnce(PathBuf) -> What) -> PathBuf {
+    /// Where the file means. The file of a tenant means places in its own folder only.
+    pub(super) fn path(&self, text: &Located<String>) -> PathBuf {
         let path = self.directory.join(&text.value);
+        if let Some(own) = &self.own
+            && !own.has(text, &path)
+        {
+            let message = format!("{}: not in {}, the folder of tenant {}", text.value, own.folder.display(), own.name);
+            self.document.error(text.line, message);
+        }
+        path
+    }
+
+    pub(super) fn place(&mut self, text: &Located<String>, what: impl FnOnce(PathBuf) -> What) -> PathBuf {
+        let path = self.path(text);
         self.mentions.push(Mention { line: text.line, what: what(path.clone()) });
         path
     }
+}
+
+/// The first error of a file.
+pub(super) fn first_error(path: &Path, problems: &[Problem]) -> Error {
+    let path = path.display();
+    let Some(problem) = problems.iter().find(|problem| problem.grade == Grade::Error) else {
+        return Error::new(Kind::Config, format!("{path}: cannot be used"));
+    };
+    let line = if problem.line == 0 { String::new() } else { format!(":{}", problem.line) };
+    let error = Error::new(Kind::Config, format!("{path}{line}: {}", problem.message));
+    problem.hint.iter().cloned().fold(error, Error::with_hint)
 }
 
 /// A login name.

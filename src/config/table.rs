@@ -30,6 +30,8 @@ pub(super) struct Table<'a> {
     pub(super) line: usize,
     entries: BTreeMap<&'a str, (usize, &'a Spanned<DeValue<'a>>)>,
     asked: RefCell<Vec<&'static str>>,
+    /// Keys that stand in another file.
+    inherited: Vec<&'static str>,
 }
 
 impl<'a> Document<'a> {
@@ -103,7 +105,28 @@ impl<'a> Table<'a> {
             let name: &std::borrow::Cow<'a, str> = key.get_ref();
             (name.as_ref(), (document.line(key.span().start), value))
         };
-        Table { document, line, entries: table.iter().map(entry).collect(), asked: RefCell::new(Vec::new()) }
+        Table {
+            document,
+            line,
+            entries: table.iter().map(entry).collect(),
+            asked: RefCell::new(Vec::new()),
+            inherited: Vec::new(),
+        }
+    }
+
+    /// The same table, which has these keys too ([`Table::has`]), in another file.
+    pub(super) fn inheriting(self, inherited: Vec<&'static str>) -> Table<'a> {
+        Table { inherited, ..self }
+    }
+
+    /// Adds an error for each of these keys that is here.
+    pub(super) fn reserve(&self, keys: &[&'static str], why: &str) {
+        for key in keys {
+            if let Some((line, _)) = self.entries.get(key) {
+                self.asked.borrow_mut().push(key);
+                self.document.error(*line, format!("{key}: {why}"));
+            }
+        }
     }
 
     /// Adds a problem for every key that was not read.
@@ -121,7 +144,7 @@ impl<'a> Table<'a> {
 
     /// Whether the key exists.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.contains_key(key)
+        self.entries.contains_key(key) || self.inherited.contains(&key)
     }
 
     /// A string.

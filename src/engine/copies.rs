@@ -34,7 +34,7 @@ impl Engine<'_> {
         handler: HandlerContext<'_>,
     ) -> Result<Vec<Mail>> {
         if let Some(asked) = posting.request.as_ref().filter(|_| range.contains(&0)) {
-            return Ok(self.carried_out(&posting.list, asked)?.into_iter().collect());
+            return Ok(self.carried_out(&posting.list, asked, &handler.policy.lists.texts)?.into_iter().collect());
         }
         let count = posting.copies.len();
         let some = posting.copies.get(range.start.min(count)..range.end.min(count));
@@ -89,7 +89,7 @@ impl Engine<'_> {
         for mail in mails.into_iter().flatten() {
             self.follow(mail, posting, handler, &mut all)?;
         }
-        all.extend(self.notices(&posting.list, posting.content.root(), &unsealed)?);
+        all.extend(self.notices(&posting.list, posting.content.root(), &unsealed, &handler.policy.lists.texts)?);
         let after = |at: usize| at.saturating_sub(count).min(posting.notices.len());
         all.extend(posting.notices.get(after(range.start)..after(range.end)).unwrap_or_default().iter().cloned());
         Ok(all)

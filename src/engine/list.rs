@@ -284,7 +284,7 @@ impl Engine<'_> {
             content,
             clear,
             parameters: parameters.iter().filter(|one| one.eq_ignore_ascii_case("SMTPUTF8")).cloned().collect(),
-            notices: self.notices(list, mail.came.message.root(), &skipped)?,
+            notices: self.notices(list, mail.came.message.root(), &skipped, &handler.policy.lists.texts)?,
             request: None,
         }));
         Ok(sent_on)

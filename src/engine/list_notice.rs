@@ -4,8 +4,8 @@ use super::Engine;
 use crate::{
     base::Result,
     keys::{KeyState, ProtocolName},
-    mail::{Address, Envelope, ForwardPath, Mail, Part, ReversePath, Submitter, address, compose::Draft},
-    policy::List,
+    mail::{Address, Envelope, ForwardPath, Mail, Part, ReversePath, Submitter, Template, address, compose::Draft},
+    policy::{List, ListText, ListTexts},
     protocol::{Recipient, Role, Seal, Signer},
 };
 
@@ -15,35 +15,45 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// The keys could not be asked, or there is no randomness.
-    pub(super) fn notices(&self, list: &List, root: Part<'_>, skipped: &[(Address, String)]) -> Result<Vec<Mail>> {
+    pub(super) fn notices(
+        &self,
+        list: &List,
+        root: Part<'_>,
+        skipped: &[(Address, String)],
+        texts: &ListTexts,
+    ) -> Result<Vec<Mail>> {
         if skipped.is_empty() {
             return Ok(Vec::new());
         }
-        list.owners.iter().map(|owner| self.notice(list, owner, root, skipped)).collect()
+        let text = texts.text(ListText::Notice)?;
+        list.owners.iter().map(|owner| self.notice(list, owner, root, skipped, &text)).collect()
     }
 
-    fn notice(&self, list: &List, owner: &Address, root: Part<'_>, skipped: &[(Address, String)]) -> Result<Mail> {
+    fn notice(
+        &self,
+        list: &List,
+        owner: &Address,
+        root: Part<'_>,
+        skipped: &[(Address, String)],
+        text: &Template,
+    ) -> Result<Mail> {
         let count = skipped.len();
         let id = root.header("Message-ID").unwrap_or_default();
         let id: String = id.chars().filter(|c| c.is_ascii_graphic()).take(200).collect();
-        let mut text = format!(
-            "The post {id} to {} was not sent to {count} members:\r\nthere is no usable key.\r\n",
-            list.address
-        );
         let protocol = self.protocol_for(list, owner)?;
-        match protocol {
-            None => text += "\r\npostseal list check names them.\r\n",
-            Some(_) => {
-                text += "\r\n";
-                for (address, why) in skipped.iter().take(NAMED) {
-                    let why: String = why.chars().filter(|c| !c.is_control()).collect();
-                    text += &format!("{address}: {why}\r\n");
-                }
-            }
-        }
+        let members = match protocol {
+            None => vec!["postseal list check names them.".to_owned()],
+            Some(_) => skipped.iter().take(NAMED).map(|(address, why)| format!("{address}: {why}")).collect(),
+        };
+        let value = |name: &str| match name {
+            "count" => count.to_string(),
+            "id" => id.clone(),
+            "name" => list.address.local().to_owned(),
+            _ => list.address.to_string(),
+        };
+        let (subject, text) = text.filled(value, &[("members", members)]);
         let from = address::Mailbox { name: None, address: list.owner() };
-        let subject = Some(format!("{}: not sent to {count} members", list.address.local()));
-        let draft = Draft { from, to: vec![owner.clone()], subject };
+        let draft = Draft { from, to: vec![owner.clone()], subject: Some(subject) };
         let mut octets = b"Auto-Submitted: auto-generated\r\n".to_vec();
         octets.extend(draft.message(text.as_bytes(), self.context.clock, self.context.random)?);
         self.told(list, owner, octets, protocol)

@@ -10,7 +10,7 @@ use crate::{
     base::Result,
     keys::{Query, Want},
     mail::{Address, Mail, Part, address::Mailbox, compose::Draft},
-    policy::{Carried, Command, Disposition, List, Request, Step, Subscription},
+    policy::{Carried, Command, Disposition, List, ListText, ListTexts, Request, Step},
     verdict::Standing,
 };
 
@@ -63,7 +63,12 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// The members cannot be changed now, or the answer cannot be made: the mail is to be sent again.
-    pub(super) fn carried_out(&self, list: &List, Asked { request, id }: &Asked) -> Result<Option<Mail>> {
+    pub(super) fn carried_out(
+        &self,
+        list: &List,
+        Asked { request, id }: &Asked,
+        texts: &ListTexts,
+    ) -> Result<Option<Mail>> {
         let carried = list.members.0.carry_out(request, self.context.clock.now())?;
         let Request { author, command, .. } = request;
         let result = match carried {
@@ -78,9 +83,8 @@ impl Engine<'_> {
             return Ok(None);
         }
         let from = Mailbox { name: None, address: list.address.clone() };
-        let subject = Some(format!("Re: {} {}", command.name(), list.address));
-        let text = self.answer(list, *command, carried)?;
-        let draft = Draft { from, to: vec![author.clone()], subject };
+        let (subject, text) = self.answer(list, *command, carried, texts)?;
+        let draft = Draft { from, to: vec![author.clone()], subject: Some(subject) };
         let mut octets = format!("Auto-Submitted: auto-replied\r\nReply-To: {}\r\n", list.request());
         octets.extend(id.iter().map(|id| format!("In-Reply-To: {id}\r\n")));
         let mut octets = octets.into_bytes();
@@ -89,57 +93,45 @@ impl Engine<'_> {
         self.told(list, author, octets, protocol).map(Some)
     }
 
-    fn answer(&self, list: &List, command: Command, carried: Carried) -> Result<String> {
-        let address = &list.address;
-        Ok(match (command, carried) {
-            (_, Carried::Before) => "This command was carried out before. Nothing was changed now.\r\n\
-                 To have it carried out again, sign a new mail.\r\n"
-                .to_owned(),
-            (Command::Help, _) => help(list),
-            (Command::Key, _) => self.keys_of(list)?,
-            (Command::Subscribe, Carried::Done) => format!("You are a member of {address} now.\r\n"),
-            (Command::Subscribe, _) => format!("You are a member of {address} already.\r\n"),
-            (Command::Unsubscribe, Carried::Done) => format!("You are not a member of {address} any more.\r\n"),
-            (Command::Unsubscribe, Carried::Fixed) => {
-                format!("Only the owner can remove you. Please write to {}.\r\n", list.owner())
-            }
-            (Command::Unsubscribe, _) => format!("You are not a member of {address}.\r\n"),
-        })
+    /// The subject and the text of an answer.
+    fn answer(&self, list: &List, command: Command, carried: Carried, texts: &ListTexts) -> Result<(String, String)> {
+        let which = match (command, carried) {
+            (_, Carried::Before) => ListText::DoneBefore,
+            (Command::Help, _) => ListText::Help,
+            (Command::Key, _) => ListText::Key,
+            (Command::Subscribe, Carried::Done) => ListText::Joined,
+            (Command::Subscribe, _) => ListText::AlreadyMember,
+            (Command::Unsubscribe, Carried::Done) => ListText::Left,
+            (Command::Unsubscribe, Carried::Fixed) => ListText::OwnerRemoves,
+            (Command::Unsubscribe, _) => ListText::NotMember,
+        };
+        let keys = if which == ListText::Key { self.keys_of(list)? } else { Vec::new() };
+        let permitted = Command::ALL.into_iter().filter(|command| list.subscription.permits(*command));
+        let commands = permitted.map(|command| format!("{} {}", command.name(), list.address)).collect();
+        let value = |name: &str| match name {
+            "command" => command.name().to_owned(),
+            "owner" => list.owner().to_string(),
+            "request" => list.request().to_string(),
+            _ => list.address.to_string(),
+        };
+        Ok(texts.text(which)?.filled(value, &[("keys", keys), ("commands", commands)]))
     }
 
-    /// The public keys of the list, as text.
-    fn keys_of(&self, list: &List) -> Result<String> {
-        let mut text = String::new();
+    /// The lines of the public keys of the list, as text.
+    fn keys_of(&self, list: &List) -> Result<Vec<String>> {
+        let mut lines: Vec<String> = Vec::new();
         for protocol in &self.protocols {
             if !list.rule.protocols.contains(&protocol.name()) {
                 continue;
             }
             for record in self.context.keys.find(protocol.name(), &Query::manage(Want::Address(&list.address)))? {
                 if !record.secrets().is_empty() {
-                    text += &protocol.key_text(&record)?.replace("\r\n", "\n").replace('\n', "\r\n");
+                    lines.extend(protocol.key_text(&record)?.lines().map(str::to_owned));
                 }
             }
         }
-        Ok(if text.is_empty() { format!("{} has no key.\r\n", list.address) } else { text })
+        Ok(if lines.is_empty() { vec![format!("{} has no key.", list.address)] } else { lines })
     }
-}
-
-fn help(list: &List) -> String {
-    let (address, request, owner) = (&list.address, list.request(), list.owner());
-    let mut text = format!(
-        "Commands for {address} are the first line of a mail to {request} that you sign:\r\n\r\n\
-         help {address}\r\nkey {address} (you get the public keys of the list)\r\n"
-    );
-    if list.subscription.permits(Command::Subscribe) {
-        text += &format!("subscribe {address}\r\n");
-    }
-    if list.subscription.permits(Command::Unsubscribe) {
-        text += &format!("unsubscribe {address}\r\n");
-    }
-    if list.subscription != Subscription::Open {
-        text += "\r\nThe owner decides who is a member.\r\n";
-    }
-    text + &format!("\r\nThe owner reads {owner}, and all other mail to {request}.\r\n")
 }
 
 /// The first part of a message that is a plain text.

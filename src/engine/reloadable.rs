@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use super::{Engine, Handler, HandlerContext, Outcome, Posting};
+use super::{Engine, Handler, HandlerContext, Outcome, Posting, marker};
 use crate::{
     base::{Clock, Limits, Random, Result, Secret},
     crypto::Legacy,
@@ -53,6 +53,11 @@ impl HandlerConfig {
             revocation: self.revocation,
         };
         Engine::new(context, self.limits.clone())
+    }
+
+    /// Whether the mail was handled before, for all of its recipients ([`Handler::mark`]).
+    pub(crate) fn is_marked(&self, mail: &Mail) -> bool {
+        marker::is_on(mail, &self.marker, self.handler_context().believed())
     }
 
     pub(crate) fn handler_context(&self) -> HandlerContext<'_> {

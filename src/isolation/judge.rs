@@ -85,7 +85,7 @@ impl Judge {
     /// The same lists, with the members that the other process knows.
     pub fn lists(&self, lists: Lists) -> Lists {
         let keys = self.keys();
-        lists.with_members(|list| Members(Arc::new(keys.members(&list.address))))
+        lists.over(|list| Members(Arc::new(keys.members(&list.address))))
     }
 
     /// Gives up everything but its connection, and handles mail with `handler`, whose lists are `lists`, until the other process is gone. `limits` are those of one message;

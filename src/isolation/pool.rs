@@ -38,6 +38,8 @@ pub struct PoolSettings {
     pub path: PathBuf,
     /// The texts that it was read from.
     pub texts: BTreeMap<PathBuf, String>,
+    /// The tenant whose mail is handled; `None`: that of the rest.
+    pub tenant: Option<String>,
     /// What marks copies as handled.
     pub marker: Secret,
     /// Whether weak and broken algorithms count.
@@ -46,7 +48,7 @@ pub struct PoolSettings {
     pub policy: Policy,
     /// What one message may cost.
     pub limits: Limits,
-    /// Judges that are kept when there is no work.
+    /// Judges that are kept when there is no work. Where it is one, none is kept before there was work.
     pub kept: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -80,7 +82,8 @@ impl Pool {
     /// `Unavailable`: it does not start.
     pub fn new(settings: PoolSettings, answers: Answers) -> Result<Pool> {
         let (worker, enforced) = Worker::start(&settings, &answers)?;
-        Ok(Pool { settings, answers, idle: Mutex::new(vec![worker]), enforced })
+        let idle = if settings.kept > 1 { vec![worker] } else { Vec::new() };
+        Ok(Pool { settings, answers, idle: Mutex::new(idle), enforced })
     }
 
     /// How much of what judges give up the kernel enforces.
@@ -193,6 +196,7 @@ impl Worker {
         let setup = Box::new(Setup {
             path: settings.path.clone(),
             texts: settings.texts.clone(),
+            tenant: settings.tenant.clone(),
             legacy: settings.legacy,
             memory: memory(&settings.limits),
             marker: ByteBuf::from(settings.marker.expose().to_vec()),

@@ -15,6 +15,8 @@ pub struct Setup {
     pub path: PathBuf,
     /// The texts that it was read from.
     pub texts: BTreeMap<PathBuf, String>,
+    /// The tenant whose mail it handles; `None`: that of the rest.
+    pub tenant: Option<String>,
     /// Whether weak and broken algorithms count.
     pub legacy: Legacy,
     /// Octets of memory that it may take.

@@ -26,6 +26,7 @@ pub mod part;
 pub mod partial;
 mod signable;
 pub mod skeleton;
+mod template;
 mod words;
 
 pub use address::{Address, Mailbox};
@@ -34,3 +35,4 @@ pub use directory::directory_name;
 pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use login::Login;
 pub use part::{Message, Part, Span};
+pub use template::Template;

@@ -125,6 +125,11 @@ impl Origin {
         Origin(self.0.iter().cloned().chain([step]).collect())
     }
 
+    /// These steps, and then those of `further`.
+    pub fn and(&self, further: &Origin) -> Origin {
+        Origin(self.0.iter().chain(&further.0).cloned().collect())
+    }
+
     /// One forward further; `None` when the address has forwarded it before.
     pub fn forwarded(&self, address: &Address) -> Option<Origin> {
         let step = Step::Forward(address.clone());

@@ -10,8 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Carried, Direction, Disposition, Group, Obstacle, Order, Origin, Policy, Request, Rule, Subscription,
-    Wrapping, ruling::Ready,
+    Action, Carried, Direction, Disposition, Group, ListTexts, Obstacle, Order, Origin, Policy, Request, Rule,
+    Subscription, Wrapping, ruling::Ready,
 };
 use crate::{
     base::{Error, Result},
@@ -202,6 +202,8 @@ pub enum Admission {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     by_address: BTreeMap<String, List>,
+    /// What they write by themselves.
+    pub texts: ListTexts,
 }
 
 impl PartialEq for Members {
@@ -393,6 +395,21 @@ impl List {
 }
 
 impl Lists {
+    /// The same lists, which write these texts by themselves.
+    #[must_use]
+    pub fn writing(self, texts: ListTexts) -> Lists {
+        Lists { texts, ..self }
+    }
+
+    /// The same lists over other members.
+    #[must_use]
+    pub fn over(mut self, members: impl Fn(&List) -> Members) -> Lists {
+        for list in self.by_address.values_mut() {
+            list.members = members(list);
+        }
+        self
+    }
+
     /// Adds one; the one of the same address that was there before.
     pub fn insert(&mut self, list: List) -> Option<List> {
         self.by_address.insert(key(&list.address), list)
@@ -407,15 +424,6 @@ impl Lists {
     pub fn of_requests(&self, address: &Address) -> Option<&List> {
         let name = address.local().to_lowercase();
         self.of(&address.with_local(name.strip_suffix("-request")?))
-    }
-
-    /// The same lists, with the members that `members` gives for each.
-    #[must_use]
-    pub fn with_members(mut self, members: impl Fn(&List) -> Members) -> Lists {
-        for list in self.by_address.values_mut() {
-            list.members = members(list);
-        }
-        self
     }
 
     /// All, by address.

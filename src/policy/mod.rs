@@ -12,6 +12,7 @@ mod explain;
 mod facts;
 mod groups;
 mod key_choice;
+mod list_texts;
 mod lists;
 mod mailboxes;
 mod onward;
@@ -33,6 +34,7 @@ pub use content::{AutoSubmitted, Content};
 pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, KeyStates, RecipientFacts, Wrapping};
+pub use list_texts::{ListText, ListTexts};
 pub use lists::{
     Admission, FixedMembers, FromField, Gets, List, Lists, Member, Members, Membership, Otherwise, Post, Posters,
     ReplyTo, Requirement, WithoutKey,

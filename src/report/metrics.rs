@@ -60,6 +60,12 @@ struct Figures {
     lookup_times: BTreeMap<&'static str, Times>,
     /// By what was done.
     enrolments: BTreeMap<&'static str, u64>,
+    /// Decisions that could not be written into an audit log.
+    audit_failures: u64,
+    /// By result: notifications to senders.
+    bounces: BTreeMap<&'static str, u64>,
+    /// By tenant and result. The configuration bounds the names.
+    tenants: BTreeMap<(String, &'static str), u64>,
     readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
 }
@@ -85,6 +91,44 @@ impl Enrolment {
             Enrolment::Failed => "failed",
             Enrolment::Issued => "issued",
             Enrolment::Ordered => "ordered",
+        }
+    }
+}
+
+/// What became of a delivery status notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounced {
+    /// It could not be sent.
+    Failed,
+    /// It was sent.
+    Sent,
+}
+
+impl Bounced {
+    /// The word in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Bounced::Failed => "failed",
+            Bounced::Sent => "sent",
+        }
+    }
+}
+
+/// What became of a mail that a tenant has a part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantMail {
+    /// It could not be handled.
+    Failed,
+    /// It was handled.
+    Handled,
+}
+
+impl TenantMail {
+    /// The word in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            TenantMail::Failed => "failed",
+            TenantMail::Handled => "handled",
         }
     }
 }
@@ -351,6 +395,22 @@ impl Metrics {
         *self.figures().enrolments.entry(what.name()).or_default() += 1;
     }
 
+    /// Counts a decision that could not be written into the audit log.
+    pub fn audit_failed(&self) {
+        self.figures().audit_failures += 1;
+    }
+
+    /// Counts a delivery status notification that was sent, or could not be.
+    pub fn bounced(&self, what: Bounced) {
+        *self.figures().bounces.entry(what.name()).or_default() += 1;
+    }
+
+    /// Counts a mail that a tenant has a part in.
+    pub fn of_tenant(&self, name: &str, result: TenantMail) {
+        let mut figures = self.figures();
+        *figures.tenants.entry((name.to_owned(), result.name())).or_default() += 1;
+    }
+
     /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
@@ -439,6 +499,17 @@ impl Metrics {
         );
         page.head("postseal_acme_total", "counter", "what was done to get certificates from an authority");
         page.lines(figures.enrolments.iter().map(|(what, count)| (format!("result=\"{what}\""), *count)));
+        page.head("postseal_audit_failures_total", "counter", "decisions that could not be written into the audit log");
+        page.lines([(String::new(), figures.audit_failures)].into_iter());
+        page.head("postseal_bounces_total", "counter", "delivery status notifications to senders, by result");
+        page.lines(figures.bounces.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
+        page.head("postseal_tenant_messages_total", "counter", "messages that a tenant has a part in, by result");
+        page.lines(
+            figures
+                .tenants
+                .iter()
+                .map(|((tenant, result), count)| (format!("tenant=\"{tenant}\",result=\"{result}\""), *count)),
+        );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_judges_ended_total", "counter", "processes that ended while they handled a message");

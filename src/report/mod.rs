@@ -11,8 +11,10 @@ mod tree;
 mod used_keys;
 
 pub use json::{json, json_of_error};
-pub use metrics::{Cause, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, Waiting};
-pub use text::{printable, text};
+pub use metrics::{Bounced, Cause, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, TenantMail, Waiting};
+pub use text::text;
+
+pub use crate::base::printable;
 pub use tree::{Tree, tree};
 pub use used_keys::{encryption_keys, signing_keys};
 

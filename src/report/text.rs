@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::Report;
 use crate::{
-    base::rfc3339,
+    base::{printable, rfc3339},
     mail::header_protection::{HeaderField, Protection},
     verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
@@ -54,20 +54,6 @@ pub fn text(report: &Report<'_>) -> String {
     }
     if let Some(error) = report.error {
         let _ = writeln!(out, "  {BAD}stopped{BAD:#}  {}", printable(&error.to_string()));
-    }
-    out
-}
-
-/// `text` with control characters escaped, so that text from a message cannot control a terminal.
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Bidirectional overrides reorder displayed text: U+202A to U+202E and U+2066 to U+2069.
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
     }
     out
 }

@@ -12,6 +12,7 @@ use crate::{
     engine::{Handler, Outcome, Posting, UsedKeys},
     mail::{Mail, Message, Submitter},
     policy::{Action, Group},
+    report::Metrics,
     store::Keystore,
 };
 
@@ -19,6 +20,7 @@ use crate::{
 pub struct AuditingHandler<H> {
     handler: H,
     audit: Option<Audit>,
+    metrics: Arc<Metrics>,
 }
 
 /// Where decisions are written.
@@ -51,7 +53,13 @@ pub(super) fn audit(config: &Config, home: Option<&Arc<Keystore>>) -> Result<Opt
 impl<H: Handler> AuditingHandler<H> {
     /// Handles mail with `handler`, and writes its decisions to `audit`; `None`: nowhere.
     pub(super) fn new(handler: H, audit: Option<Audit>) -> Self {
-        AuditingHandler { handler, audit }
+        AuditingHandler { handler, audit, metrics: Arc::default() }
+    }
+
+    /// Counts entries that cannot be written.
+    #[must_use]
+    pub(super) fn counting(self, metrics: &Arc<Metrics>) -> Self {
+        AuditingHandler { metrics: Arc::clone(metrics), ..self }
     }
 
     /// The handler within.
@@ -69,7 +77,11 @@ impl<H: Handler> Handler for AuditingHandler<H> {
             Ok(outcome) => decided(note, outcome),
             Err(error) => note.with("failed", error.kind().name()),
         };
-        match (audit.sink.append(&[note], Durability::Soon, audit.key.as_ref()), audit.decisions) {
+        let written = audit.sink.append(&[note], Durability::Soon, audit.key.as_ref());
+        if written.is_err() {
+            self.metrics.audit_failed();
+        }
+        match (written, audit.decisions) {
             (Ok(_), _) => outcome,
             // The next attempt is written, or fails in the same way: what is not written does not go on.
             (Err(error), Decisions::Required) => Err(Error::new(Kind::TryAgain, error.to_string())),

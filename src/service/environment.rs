@@ -1,6 +1,9 @@
 //! What a handler needs besides its configuration.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{OpenSources, open_tokens, record_choices, tokens::NoPins, with_network, with_statuses};
 use crate::{
@@ -8,7 +11,7 @@ use crate::{
     config::Config,
     crypto::Legacy,
     discover::{Discovery, StatusLocal, Statuses},
-    keys::{Chain, Keys, Memory, Passphrases, StatementStore},
+    keys::{Chain, Keys, Memory, Passphrases, StatementStore, Tokens},
     store::{self, Keystore},
 };
 
@@ -31,6 +34,17 @@ pub struct Environment {
     pub legacy: Legacy,
 }
 
+/// Makes the environment for a configuration.
+pub(super) type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> + Send>;
+
+/// The same for several threads.
+pub(super) type SharedMaker = Arc<Mutex<MakeEnvironment>>;
+
+/// Makes the environment for `config`.
+pub(super) fn make(maker: &SharedMaker, config: &Config) -> Result<Environment> {
+    (maker.lock().unwrap_or_else(PoisonError::into_inner))(config)
+}
+
 impl Environment {
     /// The key sources and the passphrases that `config` names, with the clock and the randomness of this machine.
     ///
@@ -45,8 +59,10 @@ impl Environment {
         let mut given = Memory::new();
         lines.iter().cloned().for_each(|password| given.add_password(password));
         let tokens = Arc::new(open_tokens(&config.tokens, Arc::new(NoPins)));
+        // The home of a tenant could name any module, which is code that runs in the service.
+        let tokens = config.tenant.is_none().then_some(tokens as Arc<dyn Tokens>);
         let passphrases = Arc::new(Passphrases::new(lines));
-        let opened = OpenSources::with_tokens(&config.keys, &passphrases, &config.bounds.message, Some(tokens))?;
+        let opened = OpenSources::with_tokens(&config.keys, &passphrases, &config.bounds.message, tokens)?;
         for skipped in &opened.skipped {
             tracing::warn!(event = "key-skipped", reason = %skipped);
         }

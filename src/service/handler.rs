@@ -49,8 +49,12 @@ pub type ConfiguredHandler = AuditingHandler<EnrollingHandler<LearningHandler<Pr
 ///
 /// # Errors
 ///
-/// `Config`: the marker secret cannot be read, or is too short. `Unavailable`: there is no randomness.
+/// `Config`: the marker secret cannot be read, or is too short; or there are tenants, which [`measured_handler`](super::measured_handler) is for.
+/// `Unavailable`: there is no randomness.
 pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHandler> {
+    if let Some(tenant) = config.tenants.first() {
+        return Err(Error::new(Kind::Config, format!("tenant {}: mail of tenants is handled apart", tenant.name)));
+    }
     let marker = marker(config, &environment)?;
     let audit = audit(config, environment.home.as_ref())?;
     with_marker(config, environment, marker, audit, None)

@@ -52,11 +52,13 @@ pub(super) fn isolated(
         program: Box::new(move || command()),
         path: config.path.clone(),
         texts: config.texts.all(),
+        tenant: config.tenant.clone(),
         marker,
         legacy: parts.legacy,
         policy: parts.policy.clone(),
         limits: parts.limits.clone(),
-        kept: config.bounds.work,
+        // There may be hundreds of tenants, and most of them have no mail now.
+        kept: if config.tenant.is_some() { 1 } else { config.bounds.work.max(2) },
         clock: Arc::clone(&parts.clock),
         ended: Box::new(move || metrics.judge_ended()),
         context: Box::new(move || context()),
@@ -84,7 +86,11 @@ pub(super) fn isolated(
 pub fn judge(connection: File, log: impl FnOnce(&Log), context: impl Fn(String)) -> Result<()> {
     let judge = Judge::start(connection)?;
     let setup = judge.setup();
-    let config = config::load_from(&setup.path, &Texts::given(setup.texts.clone()))?;
+    let service = config::load_from(&setup.path, &Texts::given(setup.texts.clone()))?;
+    let config = match &setup.tenant {
+        Some(name) => service.of_tenant(name)?,
+        None => &service,
+    };
     log(&config.log);
     let environment = Environment {
         keys: Arc::new(judge.keys()),
@@ -95,7 +101,7 @@ pub fn judge(connection: File, log: impl FnOnce(&Log), context: impl Fn(String))
         random: Arc::new(SystemRandom),
         legacy: setup.legacy,
     };
-    let parts = handler_config(&config, &environment, judge.marker());
+    let parts = handler_config(config, &environment, judge.marker());
     let lists = judge.lists(parts.policy.lists.clone());
     let policy = Policy { lists: lists.clone(), ..parts.policy.clone() };
     let limits: Limits = parts.limits.clone();

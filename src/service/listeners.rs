@@ -4,34 +4,33 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     num::NonZero,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{
     auditing::audit,
     enrolling,
-    environment::Environment,
+    environment::{MakeEnvironment, SharedMaker, make},
     handler,
     handler_config::handler_config,
     health::ServiceHealth,
     judging::JudgeProgram,
+    network,
     next_hop::{program_or_relay, relay},
     quarantine::{bounces, quarantine},
-    refreshing::refreshing,
     reminders::Reminders,
-    renewing::renewing,
+    tenants::{MailHandler, Tenants},
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
     config::{self, Auth, Config, Copies, KeySource, ListenerKind, Strangers, Tls, Users, Vrfy},
-    discover::FetchOutcome,
     engine::{Handler, HandlerConfig},
     report::Metrics,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor, RateLimits, SentMail,
+        Endpoint, Listener, MemoryLimit, Monitor, RateLimits, SentMail,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{
@@ -42,13 +41,12 @@ use crate::{
     },
 };
 
-/// Makes the environment for a configuration.
-pub(super) type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> + Send>;
-
 /// Builds the listeners anew for each load of the configuration.
 pub(super) struct Builder {
     path: PathBuf,
-    environment: MakeEnvironment,
+    environment: SharedMaker,
+    /// Those of the configuration in force.
+    tenants: Option<Arc<Tenants>>,
     /// What starts the processes that handle mail.
     judges: Option<JudgeProgram>,
     metrics: Arc<Metrics>,
@@ -76,7 +74,8 @@ impl Builder {
         let login_limits = Arc::default();
         Builder {
             path,
-            environment,
+            environment: Arc::new(Mutex::new(environment)),
+            tenants: None,
             judges,
             metrics,
             hashing,
@@ -97,11 +96,7 @@ impl Builder {
             _ => MemoryLimit::new(bounds.memory, &bounds.message),
         };
         self.memory = Some(memory.clone());
-        let environment = (self.environment)(&config)?;
-        if let Some(discovery) = &environment.discovery {
-            let metrics = Arc::clone(&self.metrics);
-            discovery.observe(move |source, outcome, took| metrics.looked_up(source, outcome, took));
-        }
+        let environment = make(&self.environment, &config)?;
         let marker = match (&config.marker, &self.marker) {
             (None, Some(marker)) => marker.clone(),
             _ => handler::marker(&config, &environment)?,
@@ -114,21 +109,8 @@ impl Builder {
             quarantine(&config, &clock, &random)?,
         );
         let mut background = self::background(&config, handler_config(&config, &environment, marker.clone()))?;
-        if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {
-            background.push(refreshing(Arc::clone(discovery), environment.home.clone(), period));
-        }
-        if let Some(statuses) = &environment.statuses {
-            let metrics = Arc::clone(&self.metrics);
-            let fetched = Arc::new(Notify::new());
-            let fetches = Arc::clone(&fetched);
-            statuses.observe(move |fetch| {
-                if !matches!(fetch.outcome, FetchOutcome::LeftAlone(_)) {
-                    metrics.revocation_fetched(fetch.kind.name(), fetch.outcome.name(), fetch.took);
-                }
-                fetches.notify_one();
-            });
-            background.push(renewing(Arc::clone(statuses), Arc::clone(&clock), fetched));
-        }
+        background.extend(network::background(&config, &environment, &self.metrics));
+        let marking = handler_config(&config, &environment, marker.clone());
         let acme = match (&config.acme, &environment.home) {
             // It stores keys, and takes part in the mail.
             _ if config.is_log_only() => None,
@@ -144,7 +126,7 @@ impl Builder {
         };
         let audit = audit(&config, environment.home.as_ref())?;
         let judges = self.judges.as_ref().map(|program| (program, &self.metrics));
-        let handler = handler::with_marker(&config, environment, marker, audit, judges)?;
+        let handler = handler::with_marker(&config, environment, marker, audit, judges)?.counting(&self.metrics);
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
             background.push(enrolling::enrolling(
@@ -155,7 +137,12 @@ impl Builder {
                 Arc::clone(&self.metrics),
             ));
         }
-        let handler: Arc<dyn Handler> = Arc::new(handler);
+        let tenants = Tenants::new(&config, marking, &self.environment, self.judges.as_ref(), &self.metrics);
+        let (tenants, beside) = tenants.opened(self.tenants.as_deref());
+        background.extend(beside);
+        let tenants = Arc::new(tenants);
+        self.tenants = Some(Arc::clone(&tenants));
+        let handler = MailHandler::new(Arc::new(handler), Arc::clone(&tenants));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
         let (deferrals, sent_mail) = (&self.deferrals, &self.sent_mail);
@@ -219,7 +206,7 @@ struct Parts<'a> {
     sent_mail: &'a Arc<SentMail>,
     deferrals: &'a Arc<Deferrals>,
     memory: MemoryLimit,
-    handler: Arc<dyn Handler>,
+    handler: MailHandler,
     /// One permit per message that is being handled.
     work: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
@@ -237,7 +224,7 @@ impl Parts<'_> {
     }
 
     fn measured(&self, name: &'static str) -> Arc<dyn Handler> {
-        Arc::new(Measured::new(Arc::clone(&self.handler), Arc::clone(self.metrics), name))
+        self.handler.measured(self.metrics, name)
     }
 
     fn rate_limits(&self, listener: &'static str) -> RateLimits {
@@ -300,7 +287,7 @@ impl Parts<'_> {
                 Vrfy::Lists => Some(Names { aliases: config.aliases.clone(), lists: config.policy.lists.clone() }),
                 Vrfy::Refuse => None,
             },
-            local: config.policy.local.clone(),
+            local: config.all_local(),
             limits: config.bounds.message.clone(),
             recipients: config.bounds.recipients,
             per_client: PER_CLIENT,

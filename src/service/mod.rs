@@ -17,9 +17,12 @@ mod environment;
 mod handler;
 mod handler_config;
 mod health;
+mod joining;
 mod judging;
 mod learning;
 mod listeners;
+mod members;
+mod network;
 mod next_hop;
 mod provisioning;
 mod quarantine;
@@ -28,13 +31,13 @@ mod reminders;
 mod renewing;
 mod signals;
 mod sources;
+mod tenants;
 mod tokens;
 
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::{runtime, sync::mpsc};
 
-use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     approving::ApprovingHandler,
     auditing::AuditingHandler,
@@ -48,8 +51,10 @@ pub use self::{
     provisioning::ProvisioningHandler,
     quarantine::{bounces, quarantine},
     sources::OpenSources,
+    tenants::measured_handler,
     tokens::open_tokens,
 };
+use self::{environment::MakeEnvironment, listeners::Builder};
 use crate::{
     base::{Error, Result},
     config::Config,
@@ -81,7 +86,7 @@ impl Service {
         }
     }
 
-    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration.
+    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration, and of each tenant.
     #[must_use]
     pub fn with_environment(self, environment: impl FnMut(&Config) -> Result<Environment> + Send + 'static) -> Service {
         Service { environment: Box::new(environment), ..self }

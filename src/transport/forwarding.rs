@@ -15,7 +15,7 @@ use crate::{
     engine::{Handler, Outcome, Posting},
     mail::{Address, Mail},
     policy::{Disposition, Group},
-    report::{Cause, Fate},
+    report::{Bounced, Cause, Fate},
 };
 
 /// The recipients of a mail.
@@ -69,10 +69,12 @@ impl Forwarding<'_> {
         match self.next_hop.send(report).await {
             Ok(()) => {
                 tracing::info!(event = "bounce-sent", to);
+                self.endings.metrics.bounced(Bounced::Sent);
                 true
             }
             Err(error) => {
                 tracing::warn!(event = "bounce-not-sent", to, error = %Error::from(error));
+                self.endings.metrics.bounced(Bounced::Failed);
                 false
             }
         }

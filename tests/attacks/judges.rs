@@ -48,6 +48,7 @@ fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
         program: Box::new(program),
         path: PathBuf::new(),
         texts: BTreeMap::new(),
+        tenant: None,
         marker: Secret::from("0123456789abcdef"),
         legacy: Default::default(),
         policy: policy(),

@@ -18,6 +18,11 @@ fn forwards_and_aliases_come_out_as_the_manual_shows() {
 }
 
 #[test]
+fn tenants_come_out_as_the_manual_shows() {
+    assert!(typed("tenants.md", &Lab::new()) >= 12);
+}
+
+#[test]
 fn domain_keys_come_out_as_the_manual_shows() {
     let lab = office();
     let run = |arguments: &str| lab.run(&arguments.split(' ').collect::<Vec<_>>()).code(0).text();

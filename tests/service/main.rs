@@ -31,4 +31,5 @@ mod status;
 mod submission;
 #[path = "../support/mod.rs"]
 mod support;
+mod tenants;
 mod tokens;

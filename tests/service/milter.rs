@@ -1,5 +1,6 @@
 //! postseal as a milter of a real Postfix: what leaves is sealed, what comes in is judged, and nothing is lost, doubled or shown.
 
+mod bounces;
 mod program;
 pub(crate) mod setup;
 

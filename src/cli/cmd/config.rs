@@ -13,7 +13,7 @@ use std::{
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Kind, Result, SystemRandom},
-    config::{self, Grade, Loaded, Problem},
+    config::{self, Grade, Loaded, Owner, Problem, Tenancy, Tenant},
     engine::Engine,
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
 };
@@ -53,6 +53,9 @@ pub(crate) struct Check {
     /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<PathBuf>,
+    /// Check the file, the rules and the keys of this tenant alone
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
 }
 
 /// Explain.
@@ -79,7 +82,10 @@ pub(crate) struct Explain {
     /// Received from an unknown client
     #[arg(long)]
     unknown: bool,
-    /// Print JSON
+    /// As this tenant decides [default: the tenants of the addresses]
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Print JSON, one line for each tenant
     #[arg(long)]
     json: bool,
 }
@@ -102,25 +108,61 @@ pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
 
 fn check(what: &Check, session: &Session) -> Result<ExitCode> {
     let path = path(what.file.as_deref());
-    let Loaded { config, mut problems } = config::read(&path)?;
-    let mut rules = 0;
-    if let Some(config) = config {
-        rules = config.policy.rules.len();
-        let session = session.configured(&config)?;
-        problems.extend(match session.context() {
-            Ok(context) => config::check(&config, context)?,
-            Err(error) => {
+    let Loaded { config, problems } = config::read(&path)?;
+    let mut checked = Vec::new();
+    let is_wanted = |tenant: &&Tenant| what.tenant.as_ref().is_none_or(|name| *name == tenant.name);
+    let tenants: Vec<Tenant> = config.iter().flat_map(|config| &config.tenants).filter(is_wanted).cloned().collect();
+    match (&what.tenant, &config) {
+        (Some(name), Some(config)) if tenants.is_empty() => drop(config.of_tenant(name)?),
+        (Some(_), Some(_)) => {}
+        _ => checked.push(Checked::new(path, config.as_ref(), problems, session)?),
+    }
+    for tenant in tenants {
+        let config = tenant.config().ok();
+        checked.push(Checked::new(tenant.file.clone(), config, tenant.problems.clone(), session)?);
+    }
+    show::data(&checked.iter().map(Checked::text).collect::<String>())?;
+    let is_good = checked.iter().all(|one| one.count(Grade::Error) == 0);
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(show::exit_code(Kind::Config)) })
+}
+
+/// A file and its problems.
+struct Checked {
+    path: PathBuf,
+    rules: usize,
+    problems: Vec<Problem>,
+}
+
+impl Checked {
+    /// With the problems of what the file names, where it can be used.
+    fn new(
+        path: PathBuf,
+        config: Option<&config::Config>,
+        mut problems: Vec<Problem>,
+        session: &Session,
+    ) -> Result<Checked> {
+        let mut rules = 0;
+        if let Some(config) = config {
+            rules = config.policy.rules.len();
+            let found = session.configured(config).and_then(|session| config::check(config, session.context()?));
+            problems.extend(found.unwrap_or_else(|error| {
                 let hint = error.hint().cloned();
                 vec![Problem { line: 0, grade: Grade::Error, message: error.to_string(), hint }]
-            }
-        });
-        problems.sort_by_key(|problem| problem.line);
+            }));
+            problems.sort_by_key(|problem| problem.line);
+        }
+        Ok(Checked { path, rules, problems })
     }
-    let count = |grade| problems.iter().filter(|problem| problem.grade == grade).count();
-    let (errors, warnings) = (count(Grade::Error), count(Grade::Warning));
-    let lines: String = problems.iter().map(|problem| line(&path, problem)).collect();
-    show::data(&format!("{lines}{}: {rules} rules, {errors} errors, {warnings} warnings\n", path.display()))?;
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(show::exit_code(Kind::Config)) })
+
+    fn count(&self, grade: Grade) -> usize {
+        self.problems.iter().filter(|problem| problem.grade == grade).count()
+    }
+
+    fn text(&self) -> String {
+        let lines: String = self.problems.iter().map(|problem| line(&self.path, problem)).collect();
+        let (errors, warnings) = (self.count(Grade::Error), self.count(Grade::Warning));
+        format!("{lines}{}: {} rules, {errors} errors, {warnings} warnings\n", self.path.display(), self.rules)
+    }
 }
 
 /// `postseal.toml:12: error: ...`; without a number when no line is at fault.
@@ -132,33 +174,58 @@ fn line(path: &Path, problem: &Problem) -> String {
 }
 
 fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
-    let config = config::load(&path(what.config.as_deref()))?;
-    let session = session.configured(&config)?.fetching_as_configured();
+    let service = config::load(&path(what.config.as_deref()))?;
+    let tenancy = Tenancy::of(&service);
+    let of_service = session.configured(&service)?;
     let sender = if what.from == "<>" { None } else { Some(input::address(&what.from)?) };
     let to = address::list(&what.to).map_err(|error| Error::usage(error.to_string()))?;
     let recipients: Vec<ForwardPath> =
         to.into_iter().map(|to| ForwardPath { address: to.address, parameters: Vec::new() }).collect();
     let message = match &what.message {
-        Some(file) => input::message(Some(file), &mut session.budget())?,
-        None => written(sender.as_ref(), &recipients, &session)?,
+        Some(file) => input::message(Some(file), &mut of_service.budget())?,
+        None => written(sender.as_ref(), &recipients, &of_service)?,
     };
+    let named = what.tenant.as_deref().map(|name| service.of_tenant(name)).transpose()?;
     let submitter = match (&what.user, what.trusted, what.unknown) {
         (Some(name), ..) => Submitter::Authenticated(login(name)?),
         (None, true, _) => Submitter::Trusted,
         (None, false, true) => Submitter::Unknown,
-        (None, false, false) => config::likely_submitter(&config.policy, sender.as_ref()),
+        (None, false, false) => {
+            let of_sender = sender.as_ref().and_then(|sender| tenancy.owner(sender)).unwrap_or(Owner::Rest);
+            let config = named.map_or_else(|| service.of_owner(of_sender), Ok)?;
+            config::likely_submitter(&config.policy, sender.as_ref())
+        }
     };
     let sender = ReversePath { address: sender, parameters: Vec::new() };
     let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
-    let engine = Engine::new(session.context()?, config.bounds.message.clone());
-    let explanation = config::explain(&config, &engine, &mail)?;
-    if what.json {
-        let json = serde_json::to_string(&explanation)
-            .map_err(|error| Error::new(Kind::Io, format!("explanation: {error}")))?;
-        show::data(&(json + "\n"))?;
-    } else {
-        show::data(&explanation.text())?;
+    let mut parts: Vec<(&config::Config, Mail)> = Vec::new();
+    match (named, tenancy.sender(&mail)) {
+        (Some(config), _) => parts.push((config, mail)),
+        (None, Ok(Some(owner))) => parts.push((service.of_owner(owner)?, mail)),
+        (None, Ok(None)) => {
+            for (owner, recipients) in tenancy.recipients(&mail) {
+                let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients };
+                let part = Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() };
+                parts.push((service.of_owner(owner)?, part));
+            }
+        }
+        (None, Err(error)) => return Err(error),
     }
+    let mut text = String::new();
+    for (config, mail) in parts {
+        let session = session.configured(config)?.fetching_as_configured();
+        let engine = Engine::new(session.context()?, config.bounds.message.clone());
+        let mut explanation = config::explain(config, &engine, &mail)?;
+        explanation.hand_on(config, &tenancy);
+        if what.json {
+            let json = serde_json::to_string(&explanation)
+                .map_err(|error| Error::new(Kind::Io, format!("explanation: {error}")))?;
+            text += &(json + "\n");
+        } else {
+            text += &explanation.text();
+        }
+    }
+    show::data(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,10 +12,11 @@ use clap::{Args, ValueHint};
 use postseal::{
     base::{Clock, Error, Limits, Random, Result},
     config::{self, Config},
+    engine::Handler,
     mail::{Envelope, ForwardPath, Login, Mail, ReversePath, Submitter},
     service,
     transport::{
-        Blocking, HandingOver, Measured, SessionId,
+        Blocking, HandingOver, SessionId,
         filter::{filter, temporary, try_again},
     },
 };
@@ -79,11 +80,11 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     let _within = ready.id.span("filter").entered();
     let mail = mail(what, &ready.config.bounds.message).map_err(temporary)?;
     let Some(next_hop) = &ready.next_hop else {
-        return print(filter(&ready.handler, &ready.id, mail).map_err(temporary)?);
+        return print(filter(&*ready.handler, &ready.id, mail).map_err(temporary)?);
     };
     let quarantine = service::quarantine(&ready.config, &ready.clock, &ready.random).map_err(try_again)?;
     let bounces = service::bounces(&ready.config, &ready.clock, &ready.random).map_err(try_again)?;
-    let (handler, session) = (&ready.handler, &ready.id);
+    let (handler, session) = (&*ready.handler, &ready.id);
     let copies = HandingOver {
         handler,
         next_hop,
@@ -110,7 +111,7 @@ struct Ready {
     config: Config,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    handler: Measured,
+    handler: Arc<dyn Handler>,
     /// With `--reinject`.
     next_hop: Option<Blocking>,
     id: SessionId,
@@ -123,7 +124,7 @@ impl Ready {
         let environment = session.configured(&config)?.environment()?;
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         let next_hop = what.reinject.then(|| service::sendmail_next_hop(&config, &random)).transpose()?;
-        let handler = Measured::new(Arc::new(service::handler(&config, environment)?), Arc::default(), "filter");
+        let handler = service::measured_handler(&config, environment, Arc::default(), "filter")?;
         Ok(Ready { id: SessionId::new(&*random)?, config, clock, random, handler, next_hop })
     }
 }

@@ -67,8 +67,25 @@ pub(crate) fn run(what: &List, session: &Session) -> Result<ExitCode> {
 }
 
 impl Which {
+    /// That of the tenant who has the list, if one does.
     fn configuration(&self) -> Result<Config> {
-        config::load(&super::config::path(self.config.as_deref()))
+        let config = config::load(&super::config::path(self.config.as_deref()))?;
+        let has_list = |config: &&Config| config::list_named(&config.policy, &self.name).is_ok();
+        let of_tenants = config.tenants.iter().filter_map(|tenant| tenant.config().ok());
+        let found: Vec<&Config> = std::iter::once(&config).chain(of_tenants).filter(has_list).collect();
+        match found.as_slice() {
+            [] => Ok(config),
+            [only] => Ok((*only).clone()),
+            several => {
+                let names = several.iter().map(|config| config.tenant.as_deref().unwrap_or("no tenant"));
+                let what = format!(
+                    "list {:?}: more than one has this name: of {}",
+                    self.name,
+                    names.collect::<Vec<_>>().join(", ")
+                );
+                Err(Error::new(Kind::NoInput, what).with_hint("name it by its address"))
+            }
+        }
     }
 }
 

@@ -13,10 +13,11 @@ use clap::Args;
 use postseal::{
     base::{Clock, Error, Random, Result, rfc5322},
     config::{self, Config},
+    engine::Handler,
     mail::build::unique,
     service,
     transport::{
-        Blocking, HandingOver, Measured, SessionId,
+        Blocking, HandingOver, SessionId,
         filter::{temporary, try_again},
         sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
     },
@@ -70,7 +71,7 @@ struct Ready<'a> {
     config: &'a Config,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    handler: Measured,
+    handler: Arc<dyn Handler>,
     next_hop: Blocking,
     user: User,
 }
@@ -81,7 +82,7 @@ impl Ready<'_> {
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         Ok(Ready {
             config,
-            handler: Measured::new(Arc::new(service::handler(config, environment)?), Arc::default(), "sendmail"),
+            handler: service::measured_handler(config, environment, Arc::default(), "sendmail")?,
             next_hop: service::sendmail_next_hop(config, &random)?,
             user: User::of_this_process()?,
             clock,
@@ -103,7 +104,7 @@ impl Ready<'_> {
         let limits = &self.config.bounds.message;
         let quarantine = service::quarantine(self.config, &self.clock, &self.random).map_err(try_again)?;
         let bounces = service::bounces(self.config, &self.clock, &self.random).map_err(try_again)?;
-        let (handler, next_hop) = (&self.handler, &self.next_hop);
+        let (handler, next_hop) = (&*self.handler, &self.next_hop);
         let copies = HandingOver {
             handler,
             next_hop,

@@ -45,7 +45,7 @@ use crate::{
     base::{Error, Kind, Limits, Network, Result},
     engine::{Handler, Posting},
     mail::{Address, Mail, Message},
-    report::{Cause, Fate, Limit, Metrics},
+    report::{Bounced, Cause, Fate, Limit, Metrics},
 };
 
 /// The settings of a milter.
@@ -251,6 +251,7 @@ impl Milter {
                         Ok(()) => tracing::info!(event = "bounce-sent", to),
                         Err(error) => tracing::warn!(event = "bounce-not-sent", to, error = %error.reply()),
                     }
+                    metrics.bounced(if told.is_ok() { Bounced::Sent } else { Bounced::Failed });
                     told.is_ok()
                 }
                 None => true,

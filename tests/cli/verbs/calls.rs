@@ -320,7 +320,12 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--json", "", 0),
         ],
     ),
-    verb("config test", "cases.toml", 0, &[call("--config postseal.toml", "", 0), call("--json", "", 0)]),
+    verb(
+        "config test",
+        "cases.toml",
+        0,
+        &[call("--config postseal.toml", "", 0), call("--tenant sales", "", 64), call("--json", "", 0)],
+    ),
     Verb {
         otherwise: &[("--passphrase-file pass", 0), ("--passphrase-fd 3", 0), ("--passphrase-command 'cat pass'", 0)],
         ..verb("backup", "out", 64, &[])
@@ -710,8 +715,13 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output other.toml", "--hostname mail.example.org postfix", 0),
         ],
     ),
-    verb("config check", " ", 0, &[]),
-    verb("config diff", "postseal.toml postseal.toml day.log", 0, &[call("--json", "", 0)]),
+    verb("config check", " ", 0, &[call("--tenant sales", "", 64)]),
+    verb(
+        "config diff",
+        "postseal.toml postseal.toml day.log",
+        0,
+        &[call("--tenant sales", "", 64), call("--json", "", 0)],
+    ),
     verb(
         "config explain",
         "alice@example.org bob@example.org",
@@ -721,6 +731,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--user alice", "", 0),
             call("--trusted", "", 0),
             call("--unknown", "", 0),
+            call("--tenant sales", "", 64),
             call("--json", "", 0),
         ],
     ),

@@ -41,12 +41,16 @@ fn office() -> (Lab, Memory) {
 }
 
 fn serve<'a>(lab: &'a Lab, subscription: &str) -> Served<'a> {
+    serve_with(lab, subscription, "")
+}
+
+fn serve_with<'a>(lab: &'a Lab, subscription: &str, more: &str) -> Served<'a> {
     let configured = Configured::new(lab, "220 next ESMTP", &[]);
     let written = String::from_utf8(lab.read("postseal.toml")).unwrap();
     let list = format!(
         "[[rule]]\nname = \"in\"\ndirection = \"inbound\"\naction = \"annotate\"\n[[rule]]\nname = \"out\"\naction = \"clear\"\n\
          [[list]]\naddress = \"dev@example.org\"\nowner = \"root@example.org\"\nmembers-file = \"dev.members\"\n\
-         subscription = \"{subscription}\"\n"
+         subscription = \"{subscription}\"\n{more}"
     );
     lab.write("postseal.toml", written + &list);
     configured.serve().unwrap_or_else(|_| panic!("{}", log(lab)))
@@ -96,9 +100,40 @@ fn members(lab: &Lab) -> String {
     String::from_utf8(lab.read("dev.members")).unwrap()
 }
 
+/// `[templates]`: through the loader of all texts, and checked with the configuration.
+#[test]
+fn answers_are_in_the_words_of_the_owner() {
+    let (lab, keys) = office();
+    lab.write("joined.txt", "Subject: Willkommen\n\nSie sind bei {list} dabei, nach {command}.\nEs liest {owner}.\n");
+    lab.write("help.txt", "Subject: Hilfe\n\nBefehle:\n{commands}\n");
+    let texts = "[templates]\nlist-joined = \"joined.txt\"\nlist-help = \"help.txt\"\n";
+    let service = serve_with(&lab, "open", texts);
+    let join = signed(&keys, Duration::ZERO, &mail("subscribe dev@example.org"));
+    let said = answer(&lab, &send(&service, &join));
+    assert!(
+        said.contains("Sie sind bei dev@example.org dabei, nach subscribe.\r\nEs liest dev-owner@example.org.\r\n"),
+        "{said}"
+    );
+    assert!(said.contains("Subject: Willkommen"), "{said}");
+    let help = signed(&keys, Duration::ZERO, &mail("help dev@example.org"));
+    let said = answer(&lab, &send(&service, &help));
+    let commands = "Befehle:\r\nhelp dev@example.org\r\nkey dev@example.org\r\nsubscribe dev@example.org\r\nunsubscribe dev@example.org\r\n";
+    assert!(said.contains(commands), "{said}");
+    // The others are ours.
+    let key = signed(&keys, Duration::ZERO, &mail("key dev@example.org"));
+    assert!(answer(&lab, &send(&service, &key)).contains("\r\n-----BEGIN PGP PUBLIC KEY BLOCK-----\r\n"));
+    lab.write("joined.txt", "Subject: x\n\n{members}\n");
+    let checked = lab.run(&["config", "check", "postseal.toml"]).code(78).text();
+    assert!(
+        checked.contains("joined.txt: unknown placeholder {members}; known are {command} {list} {owner} {request}"),
+        "{checked}"
+    );
+}
+
 #[test]
 fn members_join_and_leave_by_signed_mail_and_nothing_counts_twice() {
     let (lab, keys) = office();
+    lab.run(&["audit", "init"]).code(0);
     let service = serve(&lab, "open");
     let join = signed(&keys, Duration::ZERO, &mail("subscribe dev@example.org"));
     assert!(answer(&lab, &send(&service, &join)).contains("You are a member of dev@example.org now."));
@@ -123,6 +158,23 @@ fn members_join_and_leave_by_signed_mail_and_nothing_counts_twice() {
         log(&lab)
             .contains("event=list-command list=dev@example.org author=zoe@example.net command=subscribe result=done")
     );
+    // Each change is in the audit log, once, with who signed it.
+    let audit = String::from_utf8(lab.read("home/audit.log")).unwrap();
+    let changes: Vec<&str> = audit.lines().filter(|line| line.contains("\"event\":\"members\"")).collect();
+    let words = [("subscribe", 0), ("unsubscribe", 1)];
+    for (command, at) in words {
+        let change = changes.get(at).unwrap_or_else(|| panic!("{audit}"));
+        for part in [
+            format!("\"command\":\"{command}\""),
+            "\"list\":\"dev@example.org\"".to_owned(),
+            format!("\"member\":\"{ZOE}\""),
+        ] {
+            assert!(change.contains(&part), "{part} is not in {change}");
+        }
+        assert!(change.contains("\"signed_by\":[\""), "{change}");
+    }
+    assert_eq!(changes.len(), 2, "{audit}");
+    lab.run(&["audit", "verify"]).code(0);
     // The address of the configuration is asked, and nothing is done.
     lab.write("mail", signed(&keys, Duration::from_secs(120), &mail("subscribe dev@example.org")));
     let explain = ["config", "explain", "-c", "postseal.toml", "--unknown", ZOE, "dev-request@example.org"];

@@ -32,6 +32,9 @@ pub(crate) struct Diff {
     /// The log: text or JSON, also as journalctl prints it [default: standard input]
     #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
     log: Option<PathBuf>,
+    /// Only what this tenant decided
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -39,16 +42,47 @@ pub(crate) struct Diff {
 
 /// Runs the verb.
 pub(super) fn run(what: &Diff) -> Result<ExitCode> {
-    let policy = |path: &Path| Ok::<_, Error>(config::load(path)?.policy);
-    let (old, new) = (policy(&what.old)?, policy(&what.new)?);
+    let (old, new) = (Policies::of(&what.old)?, Policies::of(&what.new)?);
+    if let Some(name) = &what.tenant {
+        old.service.of_tenant(name)?;
+        new.service.of_tenant(name)?;
+    }
     let mut sums = Sums::default();
-    let place = each_event("decided", what.log.as_deref(), |line| sums.add(&line, &old, &new))?;
-    if sums.mails.is_empty() && sums.unread == 0 {
+    let place = each_event("decided", what.log.as_deref(), |line| {
+        let tenant = line.get("tenant");
+        if what.tenant.is_some() && what.tenant.as_deref() != tenant {
+            return;
+        }
+        match (old.by(tenant), new.by(tenant)) {
+            (Some(old), Some(new)) => sums.add(&line, old, new),
+            _ => sums.untenanted += 1,
+        }
+    })?;
+    if sums.untenanted == 0 && sums.mails.is_empty() && sums.unread == 0 {
         let none = Error::new(Kind::NoInput, format!("{place}: no decision in it"));
         return Err(none.with_hint("the service writes a line with event=decided for each mail, at level info"));
     }
     show::data(&if what.json { sums.json() } else { sums.text() })?;
-    Ok(ExitCode::from(u8::from(!sums.changed.is_empty() || !sums.unknown.is_empty() || sums.unread > 0)))
+    Ok(ExitCode::from(u8::from(
+        !sums.changed.is_empty() || !sums.unknown.is_empty() || sums.unread > 0 || sums.untenanted > 0,
+    )))
+}
+
+/// A configuration, by whose rules who decides.
+struct Policies {
+    service: config::Config,
+}
+
+impl Policies {
+    fn of(path: &Path) -> Result<Policies> {
+        Ok(Policies { service: config::load(path)? })
+    }
+
+    /// The rules of a tenant, if it is there and can be used.
+    fn by(&self, tenant: Option<&str>) -> Option<&Policy> {
+        let config = tenant.map_or(Ok(&self.service), |name| self.service.of_tenant(name));
+        config.ok().map(|config| &config.policy)
+    }
 }
 
 /// The differences so far.
@@ -61,6 +95,8 @@ struct Sums {
     unknown: BTreeMap<(Effect, String), Kin>,
     /// Lines that cannot be read.
     unread: usize,
+    /// Lines of tenants that one of the configurations does not have.
+    untenanted: usize,
     /// Recipients for whom the first configuration decides otherwise than the log says.
     mismatched: usize,
 }
@@ -152,6 +188,9 @@ impl Sums {
                 "\ndecided by another rule than OLD says: {recipients}; the log is of another configuration\n"
             );
         }
+        if self.untenanted > 0 {
+            text += &format!("\nof tenants that OLD or NEW does not have: {}\n", count(self.untenanted, "line"));
+        }
         if self.unread > 0 {
             text += &format!("\nnot readable: {}\n", count(self.unread, "line"));
         }
@@ -189,6 +228,7 @@ impl Sums {
             "same_by_another_rule": renamed,
             "not_of_old": self.mismatched,
             "unread_lines": self.unread,
+            "lines_of_other_tenants": self.untenanted,
         });
         format!("{all}\n")
     }

@@ -1,12 +1,16 @@
 //! `config test`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueHint};
 use postseal::{
     base::{Error, Kind, Result},
-    config,
+    config::{self, Tenancy},
     engine::Engine,
     report::printable,
 };
@@ -22,6 +26,9 @@ pub(crate) struct Test {
     /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
+    /// As this tenant decides [default: the tenant of each case's addresses]
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
     /// Print one line of JSON for each case
     #[arg(long)]
     json: bool,
@@ -29,21 +36,28 @@ pub(crate) struct Test {
 
 /// Runs the verb.
 pub(super) fn run(what: &Test, session: &Session) -> Result<ExitCode> {
-    let config = config::load(&super::path(what.config.as_deref()))?;
+    let service = config::load(&super::path(what.config.as_deref()))?;
     let cases = config::cases(&what.file)?;
-    let session = session.configured(&config)?;
-    // Cases without a message need no key.
-    let engine = match cases.iter().any(|case| case.file.is_some()) {
-        true => Some(Engine::new(session.context()?, config.bounds.message.clone())),
-        false => None,
-    };
+    let tenancy = Tenancy::of(&service);
+    let mut sessions: BTreeMap<Option<String>, Session> = BTreeMap::new();
     let (mut text, mut failed) = (String::new(), 0);
     for case in &cases {
-        let message = match (&case.file, &engine) {
-            (Some(file), Some(engine)) => Some((engine, input::message(Some(file), &mut session.budget())?)),
-            _ => None,
+        let config = match &what.tenant {
+            Some(name) => service.of_tenant(name)?,
+            None => service.of_owner(case.owner(&service, &tenancy)?)?,
         };
-        let result = case.run(&config, message)?;
+        let result = match &case.file {
+            // It needs no key.
+            None => case.run(config, None)?,
+            Some(file) => {
+                let session = match sessions.entry(config.tenant.clone()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(vacant) => vacant.insert(session.configured(config)?),
+                };
+                let engine = Engine::new(session.context()?, config.bounds.message.clone());
+                case.run(config, Some((&engine, input::message(Some(file), &mut session.budget())?)))?
+            }
+        };
         failed += usize::from(!result.passed);
         if what.json {
             let json = serde_json::to_string(&result);

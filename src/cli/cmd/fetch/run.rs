@@ -17,6 +17,7 @@ use postseal::{
     base::{Error, Kind, Limits, Result, SystemRandom, hex},
     config,
     crypto::Hash,
+    engine::Handler,
     mail::Address,
     mailbox::{
         MessageId,
@@ -24,7 +25,7 @@ use postseal::{
         remote::{Access, Purpose, RemoteSource, Removal},
     },
     service,
-    transport::{Measured, SessionId},
+    transport::SessionId,
 };
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -64,7 +65,7 @@ pub(super) struct Start {
     job: Job,
     access: Access,
     limits: Limits,
-    handler: Option<Measured>,
+    handler: Option<Arc<dyn Handler>>,
     id: SessionId,
     state: State,
     stop: Arc<AtomicBool>,
@@ -97,7 +98,7 @@ impl Start {
                 }
                 let environment = session.configured(&config)?.environment()?;
                 limits = config.bounds.message.clone();
-                Some(Measured::new(Arc::new(service::handler(&config, environment)?), Arc::default(), "fetch"))
+                Some(service::measured_handler(&config, environment, Arc::default(), "fetch")?)
             }
         };
         let mut access = job.servers.access(&limits);
@@ -205,7 +206,7 @@ impl Start {
 
     fn pass(&mut self, open: &mut Open, tally: &mut Tally) -> Result<()> {
         let policy = self.handler.as_ref().zip(self.job.recipient.as_ref());
-        let policy = policy.map(|(handler, recipient)| Policy { handler, recipient, session: &self.id });
+        let policy = policy.map(|(handler, recipient)| Policy { handler: &**handler, recipient, session: &self.id });
         let plan =
             Plan { policy, destination: self.job.destination, removal: self.job.removal.clone(), limits: &self.limits };
         let stop = Arc::clone(&self.stop);
