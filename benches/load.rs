@@ -36,7 +36,7 @@ use aws_lc_rs::{
 };
 use stand_in::Work;
 use support::{
-    ports::{free_port, wait_for_port},
+    ports::free_port,
     postfix::{Postfix, Sink, present, run_with},
 };
 
@@ -63,18 +63,21 @@ fn main() {
     print("a milter that does nothing", &nothing, None, None);
 
     for (name, format, operation) in [("S/MIME RSA-2048", "smime", rsa()), ("PGP Ed25519", "pgp", ed25519())] {
-        let service = keys.serve(&sign(format));
-        prove(service.port, &plain, "multipart/signed");
-        let figures = round(Some(service.port), &plain, count);
-        let left = 1.0 / (1.0 / nothing.accepted + operation / cores as f64);
-        print(&format!("postseal signs, {name}"), &figures, Some(&service), Some(figures.accepted / left));
-        drop(service);
-
         let signed = keys.file("signed.eml", keys.postseal(&["sign", "-f", format, plain.to_str().unwrap()]));
-        let service = keys.serve(VERIFY);
-        prove(service.port, &signed, &format!("{}=pass", if format == "pgp" { "x-pgp" } else { "smime" }));
-        let figures = round(Some(service.port), &signed, count);
-        print(&format!("postseal verifies, {name}"), &figures, Some(&service), None);
+        for isolation in ISOLATION {
+            let service = keys.serve(&sign(format), isolation);
+            prove(service.port, &plain, "multipart/signed");
+            let figures = round(Some(service.port), &plain, count);
+            let left = 1.0 / (1.0 / nothing.accepted + operation / cores as f64);
+            let share = Some(figures.accepted / left);
+            print(&format!("signs, {name}, {isolation}"), &figures, Some(&service), share);
+            drop(service);
+
+            let service = keys.serve(VERIFY, isolation);
+            prove(service.port, &signed, &format!("{}=pass", if format == "pgp" { "x-pgp" } else { "smime" }));
+            let figures = round(Some(service.port), &signed, count);
+            print(&format!("verifies, {name}, {isolation}"), &figures, Some(&service), None);
+        }
     }
 
     let openssl = stand_in::start(keys.openssl());
@@ -84,7 +87,7 @@ fn main() {
 
 /// Signs very many, and says how large postseal is meanwhile.
 fn endure(keys: &Keys, plain: &Path, count: u64) {
-    let service = keys.serve(&sign("smime"));
+    let service = keys.serve(&sign("smime"), "processes");
     let sink = Counter::start();
     let postfix = postfix(Some(service.port), sink.port);
     for tenth in 0..=10 {
@@ -298,18 +301,23 @@ impl Keys<'_> {
     }
 
     /// Starts `postseal serve` as a milter.
-    fn serve(&self, rules: &str) -> Service {
+    fn serve(&self, rules: &str, isolation: &str) -> Service {
         let port = free_port();
         let place = self.folder.join("postseal.toml");
         let configuration = format!(
-            "home = \"home\"\nhostname = \"mx.postseal.test\"\nlocal-domains = [\"example.net\"]\n{rules}\
+            "isolation = {isolation:?}\nhome = \"home\"\nhostname = \"mx.postseal.test\"\nlocal-domains = [\"example.net\"]\n{rules}\
             [[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:{port}\"\n"
         );
         fs::write(&place, configuration).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         let log = fs::File::create(self.folder.join("log")).unwrap();
         let child = command.args(["serve", "--config"]).arg(place).stderr(log).stdout(Stdio::null()).spawn().unwrap();
-        wait_for_port(port);
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            thread::sleep(Duration::from_millis(1));
+        }
+        println!("{:<34} listens after {:.0} ms", isolation, 1_000.0 * start.elapsed().as_secs_f64());
         Service { port, child }
     }
 }
@@ -320,11 +328,19 @@ struct Service {
 }
 
 impl Service {
-    /// Its resident memory in MiB.
+    /// The memory of its processes in MiB, with its share of what they have in common.
     fn memory(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1_024.0
+        let id = self.child.id();
+        let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+        let children = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+        let children: String = children.collect();
+        let all = std::iter::once(id.to_string()).chain(children.split_whitespace().map(str::to_owned));
+        let of_one = |id: String| -> Option<f64> {
+            let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+            let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+            line.trim().trim_end_matches(" kB").parse().ok()
+        };
+        all.filter_map(of_one).sum::<f64>() / 1_024.0
     }
 }
 
@@ -334,6 +350,9 @@ impl Drop for Service {
         let _ = self.child.wait();
     }
 }
+
+/// In one process, and with processes for mail.
+const ISOLATION: [&str; 2] = ["none", "processes"];
 
 /// Seconds that an RSA-2048 signature takes.
 fn rsa() -> f64 {

@@ -135,6 +135,8 @@ pub mod crypto;
 #[cfg(any(feature = "discover", feature = "service"))]
 pub mod discover;
 pub mod engine;
+#[cfg(feature = "service")]
+pub mod isolation;
 pub mod keys;
 pub mod mail;
 #[cfg(feature = "mailbox")]

@@ -2,22 +2,26 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Hint;
 
 /// What every fallible function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// One lower-case sentence that names the place and the reason, and where there is something to do, a hint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Error {
     kind: Kind,
     message: String,
+    // What a person at this machine can do: it is not sent to other processes.
+    #[serde(skip)]
     hint: Option<Hint>,
     is_over_budget: bool,
 }
 
 /// Who has to act. The command line turns each into an exit code of `sysexits.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[non_exhaustive]
 pub enum Kind {
     /// The output cannot be created (73).

@@ -1,6 +1,12 @@
 //! Events on standard error, one line each: logfmt or JSON. docs/manual/logging.md lists them.
 
-use std::{borrow::Cow, env, fmt, io, os::unix::net::UnixDatagram, process, sync::Arc};
+use std::{
+    borrow::Cow,
+    env, fmt, io,
+    os::unix::net::UnixDatagram,
+    process,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use postseal::config::{Level, Log, LogForm};
 use tracing::{
@@ -8,6 +14,7 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
+    Registry,
     field::RecordFields,
     filter::LevelFilter,
     fmt::{
@@ -36,6 +43,32 @@ pub(crate) fn start_for_message(log: &Log) {
     }
 }
 
+/// What the log has of the current connection and message, as it stands behind each line about them.
+pub(super) fn context() -> String {
+    let fields = tracing::Span::current().with_subscriber(|(id, dispatch)| {
+        let registry = dispatch.downcast_ref::<Registry>()?;
+        let form = FORM.get()?;
+        let mut fields = Vec::new();
+        for span in registry.span(id)?.scope().from_root() {
+            let extensions = span.extensions();
+            fields.extend(extensions.get::<FormattedFields<Form>>().map(|fields| fields.fields.clone()));
+        }
+        fields.retain(|fields| !fields.is_empty());
+        Some(fields.join(&form.separator().to_string()))
+    });
+    fields.flatten().unwrap_or_default()
+}
+
+/// Writes this behind each line from now on: what another process has of a message.
+pub(super) fn within(context: String) {
+    *CONTEXT.lock().unwrap_or_else(PoisonError::into_inner) = context;
+}
+
+/// The form of this process's log.
+static FORM: OnceLock<Form> = OnceLock::new();
+/// What stands behind each line.
+static CONTEXT: Mutex<String> = Mutex::new(String::new());
+
 fn start_with(log: &Log, time: Time, to: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
     let level = match log.level {
         Level::Debug => LevelFilter::DEBUG,
@@ -47,6 +80,7 @@ fn start_with(log: &Log, time: Time, to: impl for<'w> MakeWriter<'w> + Send + Sy
         LogForm::Json => Form::Json,
         LogForm::Text => Form::Logfmt(time),
     };
+    let _ = FORM.set(form);
     // The subscriber builds a line in memory, and writes it at once.
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(to);
     let _ = builder.fmt_fields(form).event_format(form).try_init();
@@ -149,6 +183,10 @@ where
             if let Some(fields) = extensions.get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
                 write!(out, "{}{fields}", self.separator())?;
             }
+        }
+        let context = CONTEXT.lock().unwrap_or_else(PoisonError::into_inner);
+        if !context.is_empty() {
+            write!(out, "{}{context}", self.separator())?;
         }
         match self {
             Form::Json => writeln!(out, "}}"),

@@ -6,6 +6,7 @@ mod cmd;
 mod fetching;
 mod hint;
 mod input;
+mod judge;
 mod later;
 mod log;
 mod output;
@@ -30,6 +31,9 @@ use session::Session;
 pub(crate) fn run() -> ExitCode {
     // Without a handler, SIGXFSZ ends the process when a file reaches RLIMIT_FSIZE. With it, writing fails with an error that is reported.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+    if env::args_os().next().is_some_and(|name| name == judge::NAME) {
+        return judge::run();
+    }
     let typed = cmd::sendmail::arguments(env::args_os());
     // Before clap parses them: an address that looks like --help would print the help text, which would go out as the message.
     if let Err(error) = cmd::filter::unambiguous(&typed) {

@@ -172,7 +172,7 @@ impl Session {
     /// Opens and judges a message, and stores the author's announced capabilities in the home.
     pub(crate) fn open(&self, message: Message) -> Result<Opening> {
         let opening = self.engine(self.keys()?).open(message)?;
-        CapabilityStore::new(self.learning_home()?).learn(opening.verdict(), self.clock.now());
+        CapabilityStore::new(self.learning_home()?).learn(opening.verdict().announcements(), self.clock.now());
         Ok(opening)
     }
 

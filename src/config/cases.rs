@@ -13,6 +13,7 @@ use super::{
     Config, Grade, Owner, Problem, Tenancy,
     reader::{self, Reader},
     table::{Document, Located, Table},
+    texts::Texts,
 };
 use crate::{
     base::{Budget, Error, Kind, Result},
@@ -115,7 +116,8 @@ pub fn cases(path: &Path) -> Result<Vec<Case>> {
     })?;
     let root = Table::new(&document, 1, parsed.get_ref());
     let directory = path.parent().unwrap_or(Path::new(""));
-    let reader = Reader { document: &document, directory, mentions: Vec::new(), own: None };
+    let texts = Texts::of_files();
+    let reader = Reader { document: &document, file: path, directory, texts: &texts, mentions: Vec::new(), own: None };
     let cases: Vec<Case> = root.tables("case").into_iter().map(|table| case(&reader, table)).collect();
     if cases.is_empty() {
         document.error(1, "no [[case]]");

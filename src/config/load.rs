@@ -1,19 +1,21 @@
 //! From a file to a [`Config`], or to all its problems. A pure function of the file, the files of tenants and the texts of pages that it names, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence,
-    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, listeners, lists,
+    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, isolation, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning, rate_limits,
     reader::{self, Reader, first_error},
     rules,
     table::{Document, Located, Table},
-    templates, tenants, tokens,
+    templates, tenants,
+    texts::Texts,
+    tokens,
 };
 use crate::{
     base::{Error, Kind, Limits, Network, Result},
@@ -40,7 +42,16 @@ pub struct Loaded {
 ///
 /// `Config`: the file cannot be read, or the first error in it, as `FILE:LINE: what`.
 pub fn load(path: &Path) -> Result<Config> {
-    let loaded = read(path)?;
+    load_from(path, &Texts::of_files())
+}
+
+/// As [`load`], with the texts of files that [`Config::texts`] has: what another process of the service was configured with.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_from(path: &Path, texts: &Texts) -> Result<Config> {
+    let loaded = read_from(path, texts)?;
     loaded.config.ok_or_else(|| first_error(path, &loaded.problems))
 }
 
@@ -59,14 +70,17 @@ pub(super) struct Deciding {
 ///
 /// `Config`: the file cannot be read at all.
 pub fn read(path: &Path) -> Result<Loaded> {
-    let refuse = |why: String| Error::new(Kind::Config, format!("{}: {}", path.display(), why.to_lowercase()));
-    let octets = fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let text = String::from_utf8(octets).map_err(|_| refuse("is not UTF-8".to_owned()))?;
-    Ok(parse(&text, path.parent().unwrap_or(Path::new(""))))
+    read_from(path, &Texts::of_files())
 }
 
-/// Relative paths in the file start from `directory`.
-fn parse(text: &str, directory: &Path) -> Loaded {
+fn read_from(path: &Path, texts: &Texts) -> Result<Loaded> {
+    let refuse = |why: String| Error::new(Kind::Config, format!("{}: {why}", path.display()));
+    let text = texts.read(path).map_err(refuse)?;
+    Ok(parse(&text, path, texts))
+}
+
+/// `text` is that of the file at `path`. Relative paths in it start from its folder.
+fn parse(text: &str, path: &Path, texts: &Texts) -> Loaded {
     let document = Document::new(text);
     let parsed = match DeTable::parse(text) {
         Ok(parsed) => parsed,
@@ -77,7 +91,8 @@ fn parse(text: &str, directory: &Path) -> Loaded {
         }
     };
     let root = Table::new(&document, 1, parsed.get_ref());
-    let mut reader = Reader { document: &document, directory, mentions: Vec::new(), own: None };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut reader = Reader { document: &document, file: path, directory, texts, mentions: Vec::new(), own: None };
     let config = reader.config(&root);
     root.finish();
     let problems = document.into_problems();
@@ -151,6 +166,7 @@ impl Reader<'_> {
         let bounces = self.choice(root, "bounces", Bounces::On, &known);
         let (templates, texts) = templates::read(self, root);
         let policy = Policy { lists: policy.lists.writing(texts), ..policy };
+        let isolation = isolation::read(self, root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         let config = Config {
             tenants: Vec::new(),
@@ -170,6 +186,9 @@ impl Reader<'_> {
             trusted: clients,
             peers,
             aliases,
+            isolation,
+            path: self.file.to_owned(),
+            texts: self.texts.clone(),
             listeners,
             upstream,
             sendmail,

@@ -31,6 +31,7 @@ mod directory;
 mod discovery;
 mod explain;
 mod forwards;
+mod isolation;
 mod list_check;
 mod listeners;
 mod lists;
@@ -49,6 +50,7 @@ mod table;
 mod templates;
 mod tenancy;
 mod tenants;
+mod texts;
 mod tokens;
 mod users;
 
@@ -63,13 +65,15 @@ pub use audit::{Audit, Decisions};
 pub use cases::{Case, CaseResult, Decided, cases, likely_submitter};
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
+pub use isolation::Isolation;
 pub use list_check::{check_list, list_named};
-pub use load::{Loaded, load, read};
+pub use load::{Loaded, load, load_from, read};
 pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use templates::{Bounces, Templates};
 pub use tenancy::{Owner, Tenancy};
 pub use tenants::Tenant;
+pub use texts::Texts;
 pub use tokens::Token;
 pub use users::{Users, user_line};
 
@@ -118,6 +122,12 @@ pub struct Config {
     /// The aliases that VRFY and EXPN show, if a listener allows it. Those of one address are in the policy too
     /// ([`Mailboxes`](crate::policy::Mailboxes)).
     pub aliases: Aliases,
+    /// How far the processes of `serve` are apart.
+    pub isolation: Isolation,
+    /// The place of its file.
+    pub path: PathBuf,
+    /// The texts that it was read from.
+    pub texts: Texts,
     /// The listeners of `serve`.
     pub listeners: Vec<Listener>,
     /// The next server for mail.

@@ -1,16 +1,16 @@
 //! The `[page]` table, and the file with the texts of pages.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{reader::Reader, table::Table};
+use super::{reader::Reader, table::Table, texts::Texts};
 use crate::policy::{PageLanguage, PageText, PageTexts};
 
 /// Reads `[page]`.
 pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>) -> PageTexts {
     let Some(table) = root.table("page") else { return PageTexts::default() };
-    let own = table.string("texts").map(|file| (languages(&reader.path(&file)), file));
+    let own = table.string("texts").map(|file| (languages(&reader.path(&file), reader.texts), file));
     let own = own.map(|(read, file)| {
         read.unwrap_or_else(|why| {
             reader.document.error(file.line, format!("texts: {}: {why}", file.value));
@@ -46,8 +46,8 @@ impl PageTexts {
 }
 
 /// The languages in a file: a table for each, with its texts. A text that a known language lacks is the known one.
-fn languages(file: &Path) -> Result<BTreeMap<String, PageLanguage>, String> {
-    let text = fs::read_to_string(file).map_err(|error| error.to_string().to_lowercase())?;
+fn languages(file: &Path, texts: &Texts) -> Result<BTreeMap<String, PageLanguage>, String> {
+    let text = texts.read(file)?;
     let line = |at: usize| text.bytes().take(at).filter(|octet| *octet == b'\n').count() + 1;
     let parsed = DeTable::parse(&text).map_err(|error| {
         let at = error.span().map_or(1, |span| line(span.start));

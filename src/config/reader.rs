@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Grade, Mention, Problem, SecretFrom, What,
     table::{Document, Located, Table},
+    texts::Texts,
 };
 use crate::{
     base::{Error, Kind, Result},
@@ -15,7 +16,9 @@ use crate::{
 /// What is read so far, for all sections.
 pub(super) struct Reader<'a> {
     pub(super) document: &'a Document<'a>,
+    pub(super) file: &'a Path,
     pub(super) directory: &'a Path,
+    pub(super) texts: &'a Texts,
     pub(super) mentions: Vec<Mention>,
     /// Of the file of a tenant: what it may name.
     pub(super) own: Option<Own>,

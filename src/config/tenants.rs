@@ -125,7 +125,7 @@ pub(super) fn declared(reader: &Reader<'_>, root: &Table<'_>) -> Vec<Declared> {
 /// service.
 pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>, service: &Config, declared: Vec<Declared>) -> Vec<Tenant> {
     apart(reader, root, service, &declared);
-    declared.into_iter().map(|one| tenant(one, root, service)).collect()
+    declared.into_iter().map(|one| tenant(reader, one, root, service)).collect()
 }
 
 /// Reports what is of two tenants, or of a tenant and of the rest.
@@ -168,18 +168,13 @@ fn apart(reader: &Reader<'_>, root: &Table<'_>, service: &Config, declared: &[De
     }
 }
 
-fn tenant(declared: Declared, root: &Table<'_>, service: &Config) -> Tenant {
+fn tenant(reader: &Reader<'_>, declared: Declared, root: &Table<'_>, service: &Config) -> Tenant {
     let Declared { name, domains, file, .. } = declared;
-    let unread = |why: String| {
-        let problem = Problem { line: 0, grade: Grade::Error, message: why.to_lowercase(), hint: None };
-        (None, vec![problem])
-    };
-    let (config, problems) = match fs::read(&file).map(String::from_utf8) {
-        Err(error) => unread(error.to_string()),
-        Ok(Err(_)) => unread("is not UTF-8".to_owned()),
-        Ok(Ok(text)) => {
+    let (config, problems) = match reader.texts.read(&file) {
+        Err(message) => (None, vec![Problem { line: 0, grade: Grade::Error, message, hint: None }]),
+        Ok(text) => {
             let inherited = ["marker", "quarantine"].into_iter().filter(|key| root.has(key)).collect();
-            parse(&text, &name, &domains, folder(&file), inherited, service)
+            parse(&text, &name, &domains, &file, inherited, service)
         }
     };
     Tenant { name, domains, file, config: config.map(Box::new), problems }
@@ -190,7 +185,7 @@ fn parse(
     text: &str,
     name: &str,
     domains: &[Pattern],
-    directory: &Path,
+    file: &Path,
     inherited: Vec<&'static str>,
     service: &Config,
 ) -> (Option<Config>, Vec<Problem>) {
@@ -204,8 +199,10 @@ fn parse(
         }
     };
     let root = Table::new(&document, 1, parsed.get_ref()).inheriting(inherited);
+    let directory = folder(file);
     let own = Own { name: name.to_owned(), folder: without_links(directory).unwrap_or_else(|_| directory.into()) };
-    let mut reader = Reader { document: &document, directory, mentions: Vec::new(), own: Some(own) };
+    let texts = &service.texts;
+    let mut reader = Reader { document: &document, file, directory, texts, mentions: Vec::new(), own: Some(own) };
     let config = reader.of_tenant(&root, name, domains, service);
     root.reserve(OF_THE_SERVICE, "is for the whole service, and stands in its file alone");
     root.finish();

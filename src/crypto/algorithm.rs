@@ -21,7 +21,7 @@ use super::Strength::{self, Broken, Strong, Weak};
 macro_rules! table {
     ($(#[$meta:meta])* $kind:ident: $facts:ident { $($(#[$doc:meta])* $name:ident { $($field:ident: $value:expr),* $(,)? })* }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
         #[non_exhaustive]
         pub enum $kind {
             $($(#[$doc])* $name,)*

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use const_oid::ObjectIdentifier as Oid;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Conveys, Curve, Hash, MlDsa, MlKem, Signs, SlhDsa, Strength,
@@ -104,7 +105,7 @@ pub fn unless_refused<T>(answer: Result<T>) -> Result<Option<T>> {
 }
 
 /// What a private key can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub enum KeyAlgorithm {
     /// DSA with a prime of so many bits.
@@ -132,8 +133,13 @@ pub enum KeyAlgorithm {
     /// X448 of RFC 7748.
     X448,
     /// Something else, by name.
-    Other(&'static str),
+    // No secret key of this kind works, so that no process has to know one of another.
+    #[serde(skip)]
+    Other(Name),
 }
+
+// serde would ask of a reference that what is read lives as long, of a variant that is never read too.
+type Name = &'static str;
 
 impl KeyAlgorithm {
     /// The name in reports, with the size where the algorithm does not fix it: `rsa2048`, `dsa1024`, `ed25519`, `p256`.
@@ -254,7 +260,7 @@ impl KeyAlgorithm {
 const SLH_DSA_COST: usize = 8;
 
 /// How a digest is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub enum Scheme {
     /// DSA (FIPS 186-4).

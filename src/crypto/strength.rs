@@ -1,5 +1,7 @@
 //! How strong an algorithm can be; `algorithm.rs` has the table.
 
+use serde::{Deserialize, Serialize};
+
 /// Weakest first, so that `min` of several is the strength of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
@@ -26,7 +28,7 @@ impl Strength {
 }
 
 /// Whether what is obsolete may be used, for one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub enum Legacy {
     /// They count, and are written on request; the report still names them.
     Admit,

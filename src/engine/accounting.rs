@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::mail::Address;
 
 /// A recipient for whom a message could not be opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Unopened {
     /// The address in the envelope.
     pub recipient: Address,
@@ -14,7 +16,7 @@ pub struct Unopened {
 }
 
 /// The keys that a message was sealed with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct UsedKeys {
     /// The fingerprints of those that signed.
     pub signers: Vec<String>,
@@ -25,7 +27,7 @@ pub struct UsedKeys {
 }
 
 /// How long the steps of handling one mail took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Times {
     /// To open and judge it.
     pub open: Duration,

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use super::{
-    Engine, HandlerContext, Posting,
+    Engine, HandlerContext, Judged, Posting,
     accounting::{Times, Unopened, UsedKeys},
     edit::Edits,
     facts::Readers,
@@ -13,7 +13,7 @@ use super::{
     sent_on::{Origins, SentOn, joined},
 };
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Budget, Error, Kind, Limits, Result},
     keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Mode, Origin, Policy, Sealing, Unaliased},
@@ -30,7 +30,7 @@ pub struct Outcome {
     /// sent.
     pub postings: Vec<Arc<Posting>>,
     /// What was found in it as it came.
-    pub verdict: Verdict,
+    pub verdict: Judged,
     /// Who gets what, and which rule said so.
     pub decision: Decision,
     /// The aliases of the envelope, with the recipients that they stand for.
@@ -70,6 +70,34 @@ pub trait Handler: Send + Sync {
     ///
     /// The message is over the bounds.
     fn mark(&self, mail: &Mail) -> Result<Message>;
+
+    /// A message that arrived, read as far as this handler needs it: of a handler that passes it on to another process, the fields of its header alone
+    /// ([`Message::undivided`]).
+    ///
+    /// # Errors
+    ///
+    /// `Malformed`: it is over the bounds.
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        Message::received(octets, &mut Budget::new(limits.clone()))
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for Box<H> {
+    fn handle(&self, mail: Mail) -> Result<Outcome> {
+        (**self).handle(mail)
+    }
+
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
+        (**self).copies(posting, numbers)
+    }
+
+    fn mark(&self, mail: &Mail) -> Result<Message> {
+        (**self).mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        (**self).receive(octets, limits)
+    }
 }
 
 impl Engine<'_> {
@@ -169,7 +197,7 @@ impl Engine<'_> {
         Ok(Outcome {
             mails,
             postings: Vec::new(),
-            verdict,
+            verdict: Judged::of(&verdict),
             decision,
             aliases: Vec::new(),
             joined: Vec::new(),
@@ -194,7 +222,7 @@ impl Outcome {
         let mut outcome = Outcome {
             mails: Vec::new(),
             postings,
-            verdict,
+            verdict: Judged::of(&verdict),
             decision: Decision { groups: Vec::new(), trials: Vec::new() },
             aliases: Vec::new(),
             joined: Vec::new(),
@@ -219,7 +247,7 @@ impl Outcome {
 
     /// The author, if the message is authentic.
     pub fn authentic_author(&self) -> Option<&Address> {
-        self.verdict.author().ok().filter(|_| self.verdict.standing() == Standing::Authentic)
+        self.verdict.author().filter(|_| self.verdict.standing() == Standing::Authentic)
     }
 
     /// Octets in memory while its mails are sent, each from a copy with doubled dots.

@@ -1,7 +1,7 @@
 //! A policy that is log-only: a mail is handled as the rules say, and goes on as it came.
 
 use super::{
-    Engine, HandlerContext, Outcome,
+    Engine, HandlerContext, Judged, Outcome,
     accounting::{Times, UsedKeys},
     leg::copy_for,
     page::without_passphrase,
@@ -27,7 +27,7 @@ impl Engine<'_> {
             Err(error) if recipients.is_empty() => return Err(error),
             Err(error) => {
                 tracing::warn!(event = "log-only-failed", kind = error.kind().name(), %error);
-                let verdict = self.unopened(&untouched);
+                let verdict = Judged::of(&self.unopened(&untouched));
                 return Ok(Outcome::untouched(&untouched, handler.policy, Vec::new(), verdict, Times::default()));
             }
         };
@@ -38,13 +38,7 @@ impl Engine<'_> {
 }
 
 impl Outcome {
-    fn untouched(
-        mail: &Mail,
-        policy: &Policy,
-        trials: Vec<Group>,
-        verdict: crate::verdict::Verdict,
-        times: Times,
-    ) -> Outcome {
+    fn untouched(mail: &Mail, policy: &Policy, trials: Vec<Group>, verdict: Judged, times: Times) -> Outcome {
         let groups = by_direction(mail, policy);
         let message: &Message = &mail.message;
         Outcome {

@@ -1,5 +1,7 @@
 //! A post for the members of a list.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     policy::{Group, List, Member, Origin, Request},
@@ -9,30 +11,30 @@ use crate::{
 /// so that all of them are never in memory.
 #[derive(Debug)]
 pub struct Posting {
-    pub(super) list: List,
-    pub(super) origin: Origin,
+    pub(crate) list: List,
+    pub(crate) origin: Origin,
     /// What is done for the members, who are in exactly one of them.
-    pub(super) groups: Vec<Group>,
+    pub(crate) groups: Vec<Group>,
     /// Those who get a copy, with their groups by place.
-    pub(super) copies: Vec<(Member, usize)>,
+    pub(crate) copies: Vec<(Member, usize)>,
     /// What the list seals.
-    pub(super) content: Message,
+    pub(crate) content: Message,
     /// What goes in clear.
-    pub(super) clear: Message,
+    pub(crate) clear: Message,
     /// The ESMTP parameters of the sender of each copy.
-    pub(super) parameters: Vec<String>,
+    pub(crate) parameters: Vec<String>,
     /// What the owners are told.
-    pub(super) notices: Vec<Mail>,
+    pub(crate) notices: Vec<Mail>,
     /// What is asked, when it is no post: it is carried out when its answer is made.
-    pub(super) request: Option<Asked>,
+    pub(crate) request: Option<Asked>,
 }
 
 /// A request, to be carried out when its answer is sent.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) request: Request,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Asked {
+    pub(crate) request: Request,
     /// The Message-ID of the mail.
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
 }
 
 impl Posting {

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::Handle;
 
 /// SMIMECapabilities (RFC 8551, section 2.5.2) as they were in a signature; `protocol/smime/capabilities.rs` reads them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Capabilities {
     /// The value of the attribute, DER: supported ciphers, the preferred one first. The list may be incomplete.
     pub list: Vec<u8>,
@@ -15,7 +17,7 @@ pub struct Capabilities {
 
 /// The capabilities in a message whose signer's certificate is known. Trust them only as far as the signature:
 /// [`Verdict::announcements`](crate::verdict::Verdict::announcements) returns those of authentic messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Announcement {
     /// The fingerprint of the certificate that the signature was made with.
     pub certificate: Handle,

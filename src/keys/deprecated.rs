@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Handle;
 
 /// An OpenPGP key of version 2 or 3 (RFC 9580, section 5.5.2.1): its key ID can be forged, and its fingerprint is an MD5 digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Deprecated {
     /// Its key ID.
     pub id: Handle,

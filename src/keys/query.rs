@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::Handle;
 use crate::mail::Address;
 
@@ -23,7 +25,7 @@ pub struct Query<'a> {
 }
 
 /// Whom a question may reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 pub enum Reach {
     /// The sources of this machine.
     #[default]
@@ -48,7 +50,7 @@ pub enum Want<'a> {
 }
 
 /// What keys are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Purpose {
     /// A message is encrypted with them.
     Encrypt,

@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Capabilities, Source, Withdrawal};
 use crate::{
     base::{Error, Result},
@@ -14,7 +16,7 @@ use crate::{
 };
 
 /// Which of the three protocols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum ProtocolName {
     /// Classic Privacy Enhanced Mail, RFC 1421 to 1424.
     Pem,
@@ -36,7 +38,8 @@ impl ProtocolName {
 }
 
 /// A fingerprint or key ID in upper-case hexadecimal, without spaces.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String")]
 pub struct Handle(String);
 
 impl Handle {
@@ -79,6 +82,15 @@ impl Handle {
     }
 }
 
+impl TryFrom<String> for Handle {
+    type Error = &'static str;
+
+    fn try_from(digits: String) -> std::result::Result<Handle, &'static str> {
+        let is_digit = |octet: u8| octet.is_ascii_digit() || (b'A'..=b'F').contains(&octet);
+        if digits.bytes().all(is_digit) { Ok(Handle(digits)) } else { Err("not hexadecimal digits") }
+    }
+}
+
 impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -92,7 +104,7 @@ impl fmt::Debug for Handle {
 }
 
 /// What is known of a certificate and an address from elsewhere than the certificate. All but [`Binding::Found`] are decisions of the owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub enum Binding {
     /// The owner trusts it for this address (`key trust`).

@@ -1,5 +1,7 @@
 //! Passphrases that a sender and a recipient share, for messages to recipients without a key.
 
+use serde::{Deserialize, Serialize};
+
 use icu_normalizer::ComposingNormalizer;
 
 use crate::base::{Error, Random, Result, Secret};
@@ -13,7 +15,7 @@ pub struct SharedPassphrase {
 }
 
 /// Where a shared passphrase came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum PassphraseFrom {
     /// The sender gave it with the message. It is for all recipients.
     Message,

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What ties a certificate to an address, weakest first. For one address the strongest decides, and the others are not looked at.
 ///
 /// [`Source::Authority`] is a result of the selection of keys. The others are in a [`Record`](super::Record): see
 /// [`Record::source`](super::Record::source).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Source {
     /// Only the certificate itself names the address.
     Claim,

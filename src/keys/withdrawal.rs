@@ -5,8 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde::{Deserialize, Serialize};
+
 /// Why a key is revoked. The reasons of RFC 9580, section 5.2.3.31, that an owner gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[non_exhaustive]
 pub enum RevocationReason {
     /// Its secret part is, or may be, in other hands. Everything that it ever signed is in doubt.
@@ -53,7 +55,7 @@ impl fmt::Display for RevocationReason {
 }
 
 /// That the owner of this machine declared a certificate revoked: no authority says so. It counts wherever a revocation by the issuer counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Withdrawal {
     /// Why.
     pub reason: RevocationReason,

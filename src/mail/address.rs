@@ -5,12 +5,15 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{NoAuthor, author::shortened, encoding, words};
 use crate::base::{Error, Result};
 
 /// An addr-spec. Two addresses are equal if people would call them the same mailbox: domains in any case and IDNA form,
 /// local parts in any ASCII case, quoted or not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Address {
     local: String,
     domain: String,
@@ -55,6 +58,20 @@ impl Address {
     /// The domain in lower case, with A-labels.
     pub fn domain(&self) -> &str {
         &self.domain
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> String {
+        address.to_string()
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Address> {
+        Address::parse(&text)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Address, Part, address,
     encoding::{base64_decode, base64_encode, is_base64},
@@ -10,7 +12,7 @@ use super::{
 use crate::base::{Error, Result};
 
 /// Whether the owner of a key wants encrypted mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Preference {
     /// Not said: `nopreference`.
     #[default]

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Address, Login, Message};
 
 /// Sender and recipients (RFC 5321, section 2.3.1).
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub struct Envelope {
     /// The reverse-path.
     pub sender: ReversePath,
@@ -24,7 +26,7 @@ impl Envelope {
 }
 
 /// The argument of MAIL FROM (RFC 5321, section 4.1.1.2).
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub struct ReversePath {
     /// The address; `None` for the null sender `<>`.
     pub address: Option<Address>,
@@ -34,7 +36,7 @@ pub struct ReversePath {
 }
 
 /// The argument of one RCPT TO (RFC 5321, section 4.1.1.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ForwardPath {
     /// The mailbox.
     pub address: Address,
@@ -43,7 +45,7 @@ pub struct ForwardPath {
 }
 
 /// The client that submitted the message, as far as the transport knows.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub enum Submitter {
     /// Unknown: mail from the internet.
     #[default]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use icu_normalizer::ComposingNormalizer;
+use serde::{Deserialize, Serialize};
 
 /// The login name of a client: a SASL authentication identity (RFC 4954), or the name of a local user.
 ///
@@ -10,7 +11,8 @@ use icu_normalizer::ComposingNormalizer;
 /// letters, in white space around them or in invisible characters. The form is NFKC with full case folding (Unicode,
 /// section 3.13, `toNFKC_Casefold`), without control characters. This matters because the configuration, a client and
 /// other programs may write a name differently.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String")]
 pub struct Login(String);
 
 impl Login {
@@ -32,6 +34,14 @@ impl Login {
     /// The normal form.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Login {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Login, &'static str> {
+        Login::new(&name).ok_or("a login without a name")
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     header::{ContentType, Field, fields},
     parse::{self, Node},
 };
-use crate::base::{Budget, Error, Result};
+use crate::base::{Budget, Error, Limits, Result};
 
 /// A range of octets in a message, `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -68,6 +68,16 @@ impl Message {
             }
             root => Ok(Message { octets: Arc::new(octets), root: root?, unread: None }),
         }
+    }
+
+    /// Reads the fields of the header and nothing below it: the rest is one leaf of no known type. For a program that passes the message on.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if the header has more octets than [`Limits::unread_header`].
+    pub fn undivided(octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        let root = parse::root_alone(&octets, limits)?;
+        Ok(Message { octets: Arc::new(octets), root, unread: None })
     }
 
     /// Why the structure of the message was not read. Such a message is neither opened nor sealed.

@@ -5,15 +5,17 @@ use std::{
     fmt,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{MailboxCopy, Onward, Policy};
 use crate::mail::{Address, ForwardPath};
 
 /// How a recipient came to be one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub struct Origin(Vec<Step>);
 
 /// One step from an address to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Step {
     /// The address is an alias.
     Alias(Address),

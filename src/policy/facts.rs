@@ -1,5 +1,7 @@
 //! What a decision is made from.
 
+use serde::{Deserialize, Serialize};
+
 use super::content::Content;
 use crate::{
     keys::{KeyState, PassphraseFrom, ProtocolName},
@@ -9,7 +11,7 @@ use crate::{
 use std::collections::{BTreeMap, HashMap};
 
 /// Which way a mail goes to one of its recipients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum Direction {
     /// From the world to one of our users.
     Inbound,

@@ -7,6 +7,8 @@ use std::{
     time::SystemTime,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Action, Carried, Direction, Disposition, Group, ListTexts, Obstacle, Order, Origin, Policy, Request, Rule,
     Subscription, Wrapping, ruling::Ready,
@@ -57,7 +59,7 @@ pub struct List {
 }
 
 /// One member of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Member {
     /// The address.
     pub address: Address,
@@ -129,7 +131,7 @@ pub enum Requirement {
 }
 
 /// What a member gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum Gets {
     /// The post as it came, or in clear if it was encrypted.
     Clear,

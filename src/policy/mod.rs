@@ -1,5 +1,7 @@
 //! Policy: a pure function from what is known of a mail to what is done with it. No key, no clock, no network.
 
+use serde::{Deserialize, Serialize};
+
 #[cfg(test)]
 mod cases;
 mod comparison;
@@ -141,7 +143,7 @@ impl Default for Policy {
 }
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Decision {
     /// In the order of each one's first recipient.
     pub groups: Vec<Group>,
@@ -150,7 +152,7 @@ pub struct Decision {
 }
 
 /// Recipients whose mail would have been decided otherwise, if nothing were log-only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Trial {
     /// What would have been done.
     pub group: Group,
@@ -159,7 +161,7 @@ pub struct Trial {
 }
 
 /// Recipients that get the same octets, or the same refusal, because of the same rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Group {
     /// Who. A recipient who is in neither To nor Cc is alone in a group that is encrypted: a ciphertext tells how many recipients it has.
     pub recipients: Vec<ForwardPath>,
@@ -176,13 +178,14 @@ pub struct Group {
     /// What is done, in this order; nothing unless it is relayed.
     pub actions: Vec<Action>,
     /// How it is sealed, if it is.
+    #[serde(skip)]
     pub sealing: Sealing,
     /// What becomes of the result.
     pub disposition: Disposition,
 }
 
 /// What becomes of a mail for some of its recipients.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Disposition {
     /// It is accepted and thrown away.
     Discard,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     condition::Condition,
     sealing::{KeyOwner, QuantumSafety, Sealing},
@@ -125,7 +127,7 @@ pub enum Order {
 
 /// What becomes of a plaintext that may have been changed on the way: it came out of encryption that protects nothing against changes (CBC of
 /// S/MIME and PEM, OpenPGP without an integrity check), and no valid signature is within. The least is the default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, Serialize)]
 pub enum Unauthenticated {
     /// The message stays sealed and goes on as it came.
     #[default]
@@ -151,7 +153,7 @@ impl Unauthenticated {
 }
 
 /// One thing that is done to a mail, with nothing left to choose.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Action {
     /// A header field on top: name and value.
     AddHeader(String, String),
@@ -183,7 +185,7 @@ pub enum Action {
 }
 
 /// Why the orders of a rule cannot be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum Obstacle {
     /// It is to be sealed, and is encrypted already.
     AlreadyEncrypted,

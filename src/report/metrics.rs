@@ -42,6 +42,8 @@ struct Figures {
     /// By listener, rule and disposition: recipients of rules that are log-only.
     trials: BTreeMap<(&'static str, String, &'static str), u64>,
     reloads: BTreeMap<&'static str, u64>,
+    /// Processes that ended while they handled a message.
+    judges_ended: u64,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, fate and cause: recipients.
@@ -414,6 +416,11 @@ impl Metrics {
         *self.figures().reloads.entry("done").or_default() += 1;
     }
 
+    /// Counts a process that ended while it handled a message.
+    pub fn judge_ended(&self) {
+        self.figures().judges_ended += 1;
+    }
+
     /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed").or_default() += 1;
@@ -505,6 +512,8 @@ impl Metrics {
         );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
+        page.head("postseal_judges_ended_total", "counter", "processes that ended while they handled a message");
+        page.lines(std::iter::once((String::new(), figures.judges_ended)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
         page.lines(
             figures.readiness.iter().map(|readiness| (String::new(), u64::from(*readiness == Readiness::Ready))),

@@ -15,15 +15,54 @@ pub(super) enum Calls {
     Unbounded,
 }
 
-/// Bounds the system calls of every thread of this process.
+/// Bounds the system calls of every thread of this process to those that read and write files.
 pub(super) fn bound() -> Result<Calls, Error> {
+    let calls = COMPUTING.iter().chain(FILES).chain(OLD_NAMES);
+    apply(calls.map(|call| (*call, Vec::new())).collect())
+}
+
+/// Bounds them to those that compute with what is open. Memory that can be executed stays as it is, and no other process is told anything.
+pub(super) fn bound_to_computing() -> Result<Calls, Error> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = COMPUTING.iter().map(|call| (*call, Vec::new())).collect();
+    rules.extend(OLD_COMPUTING.iter().map(|call| (*call, Vec::new())));
+    let only_if = |argument, length, operator, value| {
+        let condition = SeccompCondition::new(argument, length, operator, value).map_err(Error::Backend)?;
+        Ok::<_, Error>(vec![SeccompRule::new(vec![condition]).map_err(Error::Backend)?])
+    };
+    let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, only_if(2, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(executable), 0)?);
+    }
+    // Of its own limits it may see all, and set the processor time of the next message.
+    let own_limits = |argument, length, value| {
+        let of_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;
+        let also = SeccompCondition::new(argument, length, SeccompCmpOp::Eq, value)?;
+        SeccompRule::new(vec![of_itself, also])
+    };
+    let seen = own_limits(2, SeccompCmpArgLen::Qword, 0).map_err(Error::Backend)?;
+    let time = own_limits(1, SeccompCmpArgLen::Dword, u64::from(libc::RLIMIT_CPU)).map_err(Error::Backend)?;
+    rules.insert(libc::SYS_prlimit64, vec![seen, time]);
+    // A thread of this process, and no other process.
+    let thread = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Qword,
+        SeccompCmpOp::MaskedEq(NAMESPACES | u64::from(libc::CLONE_THREAD.unsigned_abs())),
+        u64::from(libc::CLONE_THREAD.unsigned_abs()),
+    );
+    let thread = SeccompRule::new(vec![thread.map_err(Error::Backend)?]).map_err(Error::Backend)?;
+    rules.insert(libc::SYS_clone, vec![thread]);
+    let own = u64::from(std::process::id());
+    rules.insert(libc::SYS_tgkill, only_if(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?);
+    apply(rules)
+}
+
+fn apply(mut rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<Calls, Error> {
     let Some(architecture) = ARCHITECTURE else { return Ok(Calls::Unbounded) };
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
-    rules.extend(OLD_NAMES.iter().map(|call| (*call, Vec::new())));
-    // A thread, and no namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
-    let is_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(NAMESPACES), 0)
+    // No namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
+    let in_its_namespace = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(NAMESPACES), 0)
         .map_err(Error::Backend)?;
-    rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![is_thread]).map_err(Error::Backend)?]);
+    let clone = SeccompRule::new(vec![in_its_namespace]).map_err(Error::Backend)?;
+    rules.entry(libc::SYS_clone).or_insert_with(|| vec![clone]);
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
@@ -53,46 +92,23 @@ const ARCHITECTURE: Option<TargetArch> = if cfg!(target_arch = "x86_64") {
 /// `CLONE_NEW*` of linux/sched.h.
 const NAMESPACES: u64 = 0x7e02_0080;
 
-/// What reading a file, computing and printing take, on every architecture.
-const ALWAYS: &[i64] = &[
+/// What computing takes, and reading and writing what is open, on every architecture.
+const COMPUTING: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_clock_getres,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
-    libc::SYS_close_range,
-    libc::SYS_copy_file_range,
     libc::SYS_dup,
-    libc::SYS_dup3,
-    libc::SYS_epoll_create1,
-    libc::SYS_epoll_ctl,
-    libc::SYS_epoll_pwait,
-    libc::SYS_eventfd2,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_faccessat,
-    libc::SYS_faccessat2,
-    libc::SYS_fadvise64,
-    libc::SYS_fallocate,
-    libc::SYS_fchdir,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    libc::SYS_fchown,
     libc::SYS_fcntl,
-    libc::SYS_fdatasync,
-    libc::SYS_flock,
     libc::SYS_fstat,
-    libc::SYS_fstatfs,
-    libc::SYS_fsync,
-    libc::SYS_ftruncate,
     libc::SYS_futex,
     libc::SYS_get_robust_list,
-    libc::SYS_getcwd,
-    libc::SYS_getdents64,
     libc::SYS_getegid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
-    libc::SYS_getpgid,
     libc::SYS_getpid,
     libc::SYS_getppid,
     libc::SYS_getrandom,
@@ -100,36 +116,17 @@ const ALWAYS: &[i64] = &[
     libc::SYS_gettid,
     libc::SYS_gettimeofday,
     libc::SYS_getuid,
-    libc::SYS_ioctl,
-    libc::SYS_kill,
-    libc::SYS_linkat,
     libc::SYS_lseek,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_mkdirat,
     libc::SYS_mlock,
-    libc::SYS_mmap,
-    libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_munlock,
     libc::SYS_munmap,
     libc::SYS_nanosleep,
-    libc::SYS_newfstatat,
-    libc::SYS_openat,
-    libc::SYS_pipe2,
     libc::SYS_ppoll,
-    libc::SYS_pread64,
-    libc::SYS_preadv,
-    libc::SYS_prlimit64,
-    libc::SYS_pselect6,
-    libc::SYS_pwrite64,
-    libc::SYS_pwritev,
     libc::SYS_read,
-    libc::SYS_readahead,
-    libc::SYS_readlinkat,
     libc::SYS_readv,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
     libc::SYS_restart_syscall,
     libc::SYS_rseq,
     libc::SYS_rt_sigaction,
@@ -143,18 +140,64 @@ const ALWAYS: &[i64] = &[
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
     libc::SYS_sigaltstack,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// What files take beside that, and other processes that are told of a signal.
+const FILES: &[i64] = &[
+    libc::SYS_close_range,
+    libc::SYS_copy_file_range,
+    libc::SYS_dup3,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_eventfd2,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fadvise64,
+    libc::SYS_fallocate,
+    libc::SYS_fchdir,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchown,
+    libc::SYS_fdatasync,
+    libc::SYS_flock,
+    libc::SYS_fstatfs,
+    libc::SYS_fsync,
+    libc::SYS_ftruncate,
+    libc::SYS_getcwd,
+    libc::SYS_getdents64,
+    libc::SYS_getpgid,
+    libc::SYS_ioctl,
+    libc::SYS_kill,
+    libc::SYS_linkat,
+    libc::SYS_mkdirat,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_pipe2,
+    libc::SYS_pread64,
+    libc::SYS_preadv,
+    libc::SYS_pselect6,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_readahead,
+    libc::SYS_readlinkat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
     libc::SYS_statfs,
     libc::SYS_statx,
     libc::SYS_symlinkat,
-    libc::SYS_sysinfo,
-    libc::SYS_tgkill,
     libc::SYS_truncate,
     libc::SYS_umask,
-    libc::SYS_uname,
     libc::SYS_unlinkat,
     libc::SYS_utimensat,
-    libc::SYS_write,
-    libc::SYS_writev,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_prlimit64,
+    libc::SYS_tgkill,
 ];
 
 /// What only older architectures still have beside newer names.
@@ -184,3 +227,9 @@ const OLD_NAMES: &[i64] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_NAMES: &[i64] = &[];
+
+/// Those of them that computing takes.
+#[cfg(target_arch = "x86_64")]
+const OLD_COMPUTING: &[i64] = &[libc::SYS_arch_prctl, libc::SYS_poll, libc::SYS_time];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_COMPUTING: &[i64] = &[];

@@ -15,6 +15,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 
 use self::calls::Calls;
 use crate::base::{Error, Result};
@@ -38,10 +39,21 @@ use crate::base::{Error, Result};
 pub struct Sandbox {
     readable: BTreeSet<PathBuf>,
     writable: BTreeSet<PathBuf>,
+    work: Work,
+}
+
+/// What a process does after it gave up the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Work {
+    /// It computes with what it has open.
+    Computing,
+    /// It reads and writes files.
+    #[default]
+    Files,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Enforced {
     /// All of it that this program knows.
     Fully,
@@ -53,10 +65,27 @@ pub enum Enforced {
     Nothing,
 }
 
+impl Enforced {
+    /// The word in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Enforced::Fully => "all",
+            Enforced::Partly => "a part",
+            Enforced::CallsOnly => "the system calls alone",
+            Enforced::Nothing => "nothing",
+        }
+    }
+}
+
 impl Sandbox {
     /// Keeps nothing.
     pub fn new() -> Sandbox {
         Sandbox::default()
+    }
+
+    /// Keeps what is open, and nothing that has a name: no file is opened, made or removed, and no memory becomes code.
+    pub fn computing() -> Sandbox {
+        Sandbox { work: Work::Computing, ..Sandbox::default() }
     }
 
     /// Keeps reading a file, or everything in a folder. A path that is not there stays so.
@@ -82,7 +111,11 @@ impl Sandbox {
         // A core file would hold what the message decrypts to.
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(refused)?;
         let files = self.bound_files()?;
-        let calls = calls::bound().map_err(refused)?;
+        let calls = match self.work {
+            Work::Computing => calls::bound_to_computing(),
+            Work::Files => calls::bound(),
+        };
+        let calls = calls.map_err(refused)?;
         Ok(match (files, calls) {
             (Enforced::CallsOnly, Calls::Unbounded) => Enforced::Nothing,
             (_, Calls::Unbounded) => Enforced::Partly,
@@ -99,10 +132,14 @@ impl Sandbox {
         let mut rules = rules.and_then(Ruleset::create).map_err(refused)?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let readable = self.readable.iter().map(|path| (path.clone(), read));
-        let readable = readable.chain(SYSTEM.iter().map(|path| (PathBuf::from(path), read)));
+        let (system, devices) = match self.work {
+            Work::Computing => (&[][..], &[][..]),
+            Work::Files => (SYSTEM, DEVICES),
+        };
+        let readable = readable.chain(system.iter().map(|path| (PathBuf::from(path), read)));
         let everything = AccessFs::from_all(ABI_KNOWN) & !BitFlags::from(AccessFs::Execute);
         let writable = self.writable.iter().filter_map(|path| present(path)).map(|path| (path, everything));
-        let devices = DEVICES.iter().map(|path| (PathBuf::from(path), read | AccessFs::WriteFile | AccessFs::IoctlDev));
+        let devices = devices.iter().map(|path| (PathBuf::from(path), read | AccessFs::WriteFile | AccessFs::IoctlDev));
         for (path, access) in readable.chain(writable).chain(devices) {
             // What is not there cannot be opened either way.
             let Ok(opened) = PathFd::new(&path) else { continue };

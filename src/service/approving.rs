@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use super::{
-    environment::Environment,
-    handler::{handler_config, marker},
-};
+use super::{environment::Environment, handler::marker, handler_config::handler_config};
 use crate::{
     base::{Error, Kind, Result},
     config::{Config, ListenerKind},

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     audit::{Actor, Durability, Event, Log, Note, Sink},
-    base::{Error, Kind, Result, Secret, hex},
+    base::{Error, Kind, Limits, Result, Secret, hex},
     config::{Config, Decisions},
     crypto::Hash,
     engine::{Handler, Outcome, Posting, UsedKeys},
     mail::{Mail, Message, Submitter},
     policy::{Action, Group},
-    report::{Metrics, encryption_keys, signing_keys},
+    report::Metrics,
     store::Keystore,
 };
 
@@ -99,6 +99,10 @@ impl<H: Handler> Handler for AuditingHandler<H> {
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
     }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
+    }
 }
 
 /// The message as it came: its digest and its envelope.
@@ -124,12 +128,12 @@ fn decided(note: Note, outcome: &Outcome) -> Note {
         .iter()
         .map(|posting| json!({ "list": posting.list().address.to_string(), "mails": posting.mails() }))
         .collect();
-    let (signed, encrypted) = (signing_keys(verdict), encryption_keys(verdict));
+    let (signed, encrypted) = (verdict.signing_keys().to_vec(), verdict.encryption_keys().to_vec());
     let named = [("groups", groups), ("lists", lists)];
     let mut note = note
         .with("standing", verdict.standing().name())
-        .with("reason", verdict.reason().map(|reason| reason.code()))
-        .with("author", verdict.author().ok().map(ToString::to_string));
+        .with("reason", verdict.reason())
+        .with("author", verdict.author().map(ToString::to_string));
     for (name, values) in named.into_iter().filter(|(_, values)| !values.is_empty()) {
         note = note.with(name, values);
     }

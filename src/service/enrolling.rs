@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     acme::{Agent, Challenge, Event, ExternalBinding, Order, Proof, Settings, Terms, is_challenge},
-    base::{Error, Result},
+    base::{Budget, Error, Limits, Result},
     config::{self, ChallengeProof, Config},
     engine::{Handler, HandlerConfig, Outcome, Posting},
     mail::{Address, Mail, Message, Submitter},
@@ -67,6 +67,10 @@ impl<H: Handler> Handler for EnrollingHandler<H> {
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
     }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
+    }
 }
 
 impl Desk {
@@ -89,7 +93,10 @@ impl Desk {
     }
 
     fn read(&self, mail: &Mail, address: &Address) -> Result<Result<Challenge, String>> {
-        let opening = self.config.engine().open(mail.message.clone())?;
+        // The handler may have read no more of it than its header.
+        let octets = mail.message.octets().to_vec();
+        let message = Message::received(octets, &mut Budget::new(self.config.limits.clone()))?;
+        let opening = self.config.engine().open(message.clone())?;
         let verdict = opening.verdict();
         // What a user of this host writes was seen by no verifier.
         let hosts: &[String] = match mail.submitter {
@@ -101,7 +108,7 @@ impl Desk {
             (_, ChallengeProof::From) => Proof::Waived,
             (_, ChallengeProof::Authenticated) => Proof::Dkim(hosts),
         };
-        Ok(Challenge::read(mail.message.root(), address, &proof))
+        Ok(Challenge::read(message.root(), address, &proof))
     }
 }
 

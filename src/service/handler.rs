@@ -6,18 +6,20 @@ use super::{
     auditing::{Audit, AuditingHandler, audit},
     enrolling::EnrollingHandler,
     environment::Environment,
+    handler_config::handler_config,
+    judging::{JudgeProgram, isolated},
     learning::{CapabilityStore, LearningHandler},
-    members::recorded,
     provisioning::{Provisioner, ProvisioningHandler},
 };
 use crate::{
     base::{Error, Kind, Result, Secret},
     config::Config,
-    engine::{HandlerConfig, ReloadableHandler},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
+    report::Metrics,
 };
 
 /// What [`handler`] builds.
-pub type ConfiguredHandler = AuditingHandler<EnrollingHandler<LearningHandler<ProvisioningHandler<ReloadableHandler>>>>;
+pub type ConfiguredHandler = AuditingHandler<EnrollingHandler<LearningHandler<ProvisioningHandler<Box<dyn Handler>>>>>;
 
 /// Builds what handles mail by `config`, and learns from it.
 ///
@@ -55,10 +57,10 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
     }
     let marker = marker(config, &environment)?;
     let audit = audit(config, environment.home.as_ref())?;
-    Ok(with_marker(config, environment, marker, audit))
+    with_marker(config, environment, marker, audit, None)
 }
 
-/// As [`handler`], with a marker that was made before.
+/// As [`handler`], with a marker that was made before. `judges` handle mail, if the configuration does not say otherwise.
 ///
 /// Where the policy is log-only, nothing is stored, and nothing is asked of the network.
 pub(super) fn with_marker(
@@ -66,7 +68,8 @@ pub(super) fn with_marker(
     environment: Environment,
     marker: Secret,
     audit: Option<Audit>,
-) -> ConfiguredHandler {
+    judges: Option<(&JudgeProgram, &Arc<Metrics>)>,
+) -> Result<ConfiguredHandler> {
     let environment = if config.is_log_only() {
         Environment { home: None, discovery: None, statuses: None, ..environment }
     } else {
@@ -74,33 +77,18 @@ pub(super) fn with_marker(
     };
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
-    let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker) };
-    let handler = ReloadableHandler::new(parts.clone());
+    let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker.clone()) };
+    let pool =
+        judges.map(|(program, metrics)| isolated(config, &parts, program, marker, metrics)).transpose()?.flatten();
+    let handler: Box<dyn Handler> = match pool {
+        Some(pool) => Box::new(pool),
+        None => Box::new(ReloadableHandler::new(parts.clone())),
+    };
     let handler = ProvisioningHandler::new(handler, provisioner);
     let handler = LearningHandler::new(handler, CapabilityStore::new(environment.home.clone()), environment.clock)
         .harvesting(environment.discovery);
     let handler = EnrollingHandler::new(handler, config, parts, environment.home);
-    AuditingHandler::new(handler, audit)
-}
-
-/// The part of it that handles mail.
-pub(super) fn handler_config(config: &Config, environment: &Environment, marker: Secret) -> HandlerConfig {
-    let mut policy = config.policy.clone();
-    if let Some(home) = &environment.home {
-        policy.lists = recorded(policy.lists, home);
-    }
-    HandlerConfig {
-        keys: Arc::clone(&environment.keys),
-        clock: Arc::clone(&environment.clock),
-        random: Arc::clone(&environment.random),
-        legacy: environment.legacy,
-        revocation: config.revocation,
-        limits: config.bounds.message.clone(),
-        policy,
-        name: config.authserv_id.clone(),
-        authserv_ids: config.authserv_ids.clone(),
-        marker,
-    }
+    Ok(AuditingHandler::new(handler, audit))
 }
 
 /// The secret that marks copies as handled: the configured one, or a random one.

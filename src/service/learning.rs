@@ -3,12 +3,13 @@
 use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use crate::{
-    base::{Clock, Result},
+    base::{Clock, Limits, Result},
     discover::Discovery,
     engine::{Handler, Outcome, Posting},
+    keys::Announcement,
     mail::{Mail, Message, autocrypt},
     store::Keystore,
-    verdict::{Standing, Verdict},
+    verdict::Standing,
 };
 
 /// Where capabilities are stored: a home, or nowhere.
@@ -21,12 +22,12 @@ impl CapabilityStore {
         CapabilityStore(home)
     }
 
-    /// Stores the new capabilities in `verdict`. The result has one line per change. A home that cannot be written, or that another program
+    /// Stores the new ones of the capabilities that a verdict has ([`Verdict::announcements`](crate::verdict::Verdict::announcements)). The result has one line per change. A home that cannot be written, or that another program
     /// is writing to, stays unchanged: learning never fails a message.
-    pub fn learn(&self, verdict: &Verdict, now: SystemTime) -> Vec<String> {
+    pub fn learn<'a>(&self, announced: impl IntoIterator<Item = &'a Announcement>, now: SystemTime) -> Vec<String> {
         let Some(home) = &self.0 else { return Vec::new() };
         let mut learned = Vec::new();
-        for news in verdict.announcements() {
+        for news in announced {
             match home.note(news, now) {
                 Ok(true) => learned.push(format!("stored the capabilities of the owner of {}", news.certificate)),
                 Ok(false) => {}
@@ -62,10 +63,10 @@ impl<H: Handler> Handler for LearningHandler<H> {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let announced = self.harvest.as_ref().and_then(|_| autocrypt::of_author(mail.message.root()));
         let mut outcome = self.handler.handle(mail)?;
-        outcome.notes.extend(self.store.learn(&outcome.verdict, self.clock.now()));
+        outcome.notes.extend(self.store.learn(outcome.verdict.announcements(), self.clock.now()));
         let is_authentic = outcome.verdict.standing() == Standing::Authentic;
         if let (Some(discovery), Some(announced), true) = (&self.harvest, announced, is_authentic)
-            && outcome.verdict.author() == Ok(&announced.address)
+            && outcome.verdict.author() == Some(&announced.address)
         {
             match discovery.harvest(&announced.address, &announced.key) {
                 Ok(true) => {
@@ -85,5 +86,9 @@ impl<H: Handler> Handler for LearningHandler<H> {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
     }
 }

@@ -15,7 +15,9 @@ use super::{
     enrolling,
     environment::{MakeEnvironment, SharedMaker, make},
     handler,
+    handler_config::handler_config,
     health::ServiceHealth,
+    judging::JudgeProgram,
     network,
     next_hop::{program_or_relay, relay},
     quarantine::{bounces, quarantine},
@@ -45,6 +47,8 @@ pub(super) struct Builder {
     environment: SharedMaker,
     /// Those of the configuration in force.
     tenants: Option<Arc<Tenants>>,
+    /// What starts the processes that handle mail.
+    judges: Option<JudgeProgram>,
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
@@ -59,7 +63,12 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(path: PathBuf, environment: MakeEnvironment, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        environment: MakeEnvironment,
+        judges: Option<JudgeProgram>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         // Checking a password takes a core and 64 MiB for a while.
         let hashing = CheckPermits::new(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN));
         let login_limits = Arc::default();
@@ -67,6 +76,7 @@ impl Builder {
             path,
             environment: Arc::new(Mutex::new(environment)),
             tenants: None,
+            judges,
             metrics,
             hashing,
             login_limits,
@@ -94,18 +104,18 @@ impl Builder {
         self.marker = Some(marker.clone());
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         let health = ServiceHealth::new(
-            handler::handler_config(&config, &environment, marker.clone()),
+            handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
             quarantine(&config, &clock, &random)?,
         );
-        let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
+        let mut background = self::background(&config, handler_config(&config, &environment, marker.clone()))?;
         background.extend(network::background(&config, &environment, &self.metrics));
-        let marking = handler::handler_config(&config, &environment, marker.clone());
+        let marking = handler_config(&config, &environment, marker.clone());
         let acme = match (&config.acme, &environment.home) {
             // It stores keys, and takes part in the mail.
             _ if config.is_log_only() => None,
             (Some(acme), Some(home)) => {
-                let parts = handler::handler_config(&config, &environment, marker.clone());
+                let parts = handler_config(&config, &environment, marker.clone());
                 Some((enrolling::agent(acme, &parts)?, Arc::clone(home)))
             }
             (Some(_), None) if config.home().is_none() => {
@@ -115,7 +125,8 @@ impl Builder {
             _ => None,
         };
         let audit = audit(&config, environment.home.as_ref())?;
-        let handler = handler::with_marker(&config, environment, marker, audit).counting(&self.metrics);
+        let judges = self.judges.as_ref().map(|program| (program, &self.metrics));
+        let handler = handler::with_marker(&config, environment, marker, audit, judges)?.counting(&self.metrics);
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
             background.push(enrolling::enrolling(
@@ -126,7 +137,7 @@ impl Builder {
                 Arc::clone(&self.metrics),
             ));
         }
-        let tenants = Tenants::new(&config, marking, &self.environment, &self.metrics);
+        let tenants = Tenants::new(&config, marking, &self.environment, self.judges.as_ref(), &self.metrics);
         let (tenants, beside) = tenants.opened(self.tenants.as_deref());
         background.extend(beside);
         let tenants = Arc::new(tenants);

@@ -15,8 +15,10 @@ mod discovery;
 mod enrolling;
 mod environment;
 mod handler;
+mod handler_config;
 mod health;
 mod joining;
+mod judging;
 mod learning;
 mod listeners;
 mod members;
@@ -43,6 +45,7 @@ pub use self::{
     enrolling::EnrollingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
+    judging::{JudgeProgram, judge},
     learning::{CapabilityStore, LearningHandler},
     next_hop::{release_next_hop, sendmail_next_hop},
     provisioning::ProvisioningHandler,
@@ -66,6 +69,7 @@ use crate::{
 pub struct Service {
     path: PathBuf,
     environment: MakeEnvironment,
+    judges: Option<JudgeProgram>,
     inherited: Vec<Inherited>,
     notify: Box<dyn Fn(State) + Send>,
 }
@@ -76,6 +80,7 @@ impl Service {
         Service {
             path: path.into(),
             environment: Box::new(Environment::of),
+            judges: None,
             inherited: Vec::new(),
             notify: Box::new(|_| {}),
         }
@@ -85,6 +90,13 @@ impl Service {
     #[must_use]
     pub fn with_environment(self, environment: impl FnMut(&Config) -> Result<Environment> + Send + 'static) -> Service {
         Service { environment: Box::new(environment), ..self }
+    }
+
+    /// Handles mail in processes of this program, if the configuration does not say otherwise ([`Isolation`](crate::config::Isolation)). Without it, mail is
+    /// handled in this process.
+    #[must_use]
+    pub fn with_judges(self, program: JudgeProgram) -> Service {
+        Service { judges: Some(program), ..self }
     }
 
     /// Uses sockets that the parent process has opened, for `systemd:NAME` addresses.
@@ -120,9 +132,9 @@ impl Service {
     ///
     /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
-        let Service { path, environment, inherited, notify } = self;
+        let Service { path, environment, judges, inherited, notify } = self;
         let metrics = Arc::new(Metrics::default());
-        let mut builder = Builder::new(path, environment, Arc::clone(&metrics));
+        let mut builder = Builder::new(path, environment, judges, Arc::clone(&metrics));
         serve::serve(|| builder.build(), &inherited, metrics, events, notify).await
     }
 }

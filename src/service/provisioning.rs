@@ -12,7 +12,7 @@ use std::{
 use super::environment::Environment;
 use crate::{
     audit::Event,
-    base::{Clock, Error, Random, Result},
+    base::{Clock, Error, Limits, Random, Result},
     config::{Config, KeySource, Provisioning},
     engine::{Handler, Outcome, Posting},
     keys::{Keys, ProtocolName, Query, Source, Want},
@@ -162,5 +162,9 @@ impl<H: Handler> Handler for ProvisioningHandler<H> {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
+    }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
     }
 }

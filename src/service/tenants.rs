@@ -12,11 +12,13 @@ use super::{
     auditing::audit,
     environment::{Environment, SharedMaker, make},
     handler::{self, ConfiguredHandler},
+    handler_config::handler_config,
     joining::{add, put_copy, take_copies, unhandled},
+    judging::JudgeProgram,
     network,
 };
 use crate::{
-    base::{Error, Kind, Result, Secret},
+    base::{Error, Kind, Limits, Result, Secret},
     config::{Config, Owner, Tenancy, Tenant},
     engine::{Handler, HandlerConfig, Outcome, Posting},
     mail::{Envelope, Mail, Message, Submitter},
@@ -39,6 +41,7 @@ struct Desk {
     tenant: Tenant,
     marker: Secret,
     maker: SharedMaker,
+    judges: Option<JudgeProgram>,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
 }
@@ -52,12 +55,19 @@ enum State {
 
 impl Tenants {
     /// Those of `config`. No home is opened before its tenant has mail.
-    pub(super) fn new(config: &Config, marking: HandlerConfig, maker: &SharedMaker, metrics: &Arc<Metrics>) -> Tenants {
+    pub(super) fn new(
+        config: &Config,
+        marking: HandlerConfig,
+        maker: &SharedMaker,
+        judges: Option<&JudgeProgram>,
+        metrics: &Arc<Metrics>,
+    ) -> Tenants {
         let desk = |tenant: &Tenant| {
             Arc::new(Desk {
                 tenant: tenant.clone(),
                 marker: marking.marker.clone(),
                 maker: Arc::clone(maker),
+                judges: judges.cloned(),
                 metrics: Arc::clone(metrics),
                 state: Mutex::new(State::Closed(None, String::new())),
             })
@@ -116,7 +126,8 @@ impl Desk {
         let config = self.tenant.config()?;
         let environment = make(&self.maker, config)?;
         let audit = audit(config, environment.home.as_ref())?;
-        let handler = handler::with_marker(config, environment.clone(), self.marker.clone(), audit);
+        let judges = self.judges.as_ref().map(|program| (program, &self.metrics));
+        let handler = handler::with_marker(config, environment.clone(), self.marker.clone(), audit, judges)?;
         Ok((handler.counting(&self.metrics), environment))
     }
 
@@ -201,7 +212,7 @@ pub fn measured_handler(
     listener: &'static str,
 ) -> Result<Arc<dyn Handler>> {
     let marker = handler::marker(config, &environment)?;
-    let marking = handler::handler_config(config, &environment, marker.clone());
+    let marking = handler_config(config, &environment, marker.clone());
     let clock = Arc::clone(&environment.clock);
     // Where the clock stands still, nothing is stored.
     let stores = environment.home.is_some();
@@ -211,8 +222,8 @@ pub fn measured_handler(
         Ok(Environment { clock: Arc::clone(&clock), home, ..own })
     })));
     let audit = audit(config, environment.home.as_ref())?;
-    let rest = Arc::new(handler::with_marker(config, environment, marker, audit));
-    let tenants = Arc::new(Tenants::new(config, marking, &maker, &metrics));
+    let rest = Arc::new(handler::with_marker(config, environment, marker, audit, None)?);
+    let tenants = Arc::new(Tenants::new(config, marking, &maker, None, &metrics));
     Ok(MailHandler::new(rest, tenants).measured(&metrics, listener))
 }
 
@@ -258,6 +269,11 @@ impl Handler for TenantHandler {
     /// A mark is made with the secret of the whole service.
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.rest.mark(mail)
+    }
+
+    /// All of them have processes, or none.
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.rest.receive(octets, limits)
     }
 }
 

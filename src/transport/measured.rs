@@ -4,11 +4,11 @@ use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::trace::{lists, milliseconds};
 use crate::{
-    base::Result,
+    base::{Limits, Result},
     engine::{Handler, Outcome, Posting, Unopened, UsedKeys},
     mail::{Mail, Message},
     policy::{Action, Trial},
-    report::{Metrics, encryption_keys, signing_keys},
+    report::Metrics,
 };
 
 /// A [`Handler`] that counts and logs what another does. The log names rules, keys and actions, but neither subjects nor content.
@@ -49,6 +49,10 @@ impl Handler for Measured {
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
     }
+
+    fn receive(&self, octets: Vec<u8>, limits: &Limits) -> Result<Message> {
+        self.handler.receive(octets, limits)
+    }
 }
 
 impl Measured {
@@ -60,9 +64,9 @@ impl Measured {
         let verdict = &outcome.verdict;
         let standing = verdict.standing().name();
         // The code alone: the text may contain the sender's words.
-        let standing_reason = verdict.reason().map(|reason| reason.code());
-        let author = verdict.author().ok().map(|author| format!("<{author}>"));
-        let (signer, encrypted_for) = (joined(&signing_keys(verdict)), joined(&encryption_keys(verdict)));
+        let standing_reason = verdict.reason();
+        let author = verdict.author().map(|author| format!("<{author}>"));
+        let (signer, encrypted_for) = (joined(verdict.signing_keys()), joined(verdict.encryption_keys()));
         let (open_ms, resolve_ms) = (milliseconds(outcome.times.open), milliseconds(outcome.times.resolve));
         let seal_ms = milliseconds(outcome.times.act);
         let no_keys = UsedKeys::default();

@@ -1,5 +1,7 @@
 //! The one summary: Unsigned, Signed or Authentic.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     align::{Aligned, align},
     finding::{Covers, Layer, LayerKind, Matches, Signature, State, Why},
@@ -12,7 +14,7 @@ use crate::{
 };
 
 /// What a message stands at, lowest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[must_use]
 pub enum Standing {
     /// No signature covers the whole payload. Broken, unknown, partial, errant and around-ciphertext signatures all stand here.

@@ -3,6 +3,7 @@
 mod built;
 mod exhaustion;
 mod handler;
+mod judges;
 mod limits;
 mod oracle;
 mod pgp;

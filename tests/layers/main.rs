@@ -59,6 +59,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sandbox", &["base"]),
+    ("isolation", &["base", "crypto", "mail", "keys", "policy", "engine", "sandbox"]),
     // report: which Authentication-Results are believed.
     ("acme", &["audit", "base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
@@ -78,6 +79,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "policy",
             "report",
             "engine",
+            "isolation",
+            "sandbox",
             "transport",
             "config",
             "acme",
@@ -99,6 +102,7 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("libc"), &["sandbox"]),
     (Name::Crate("md5"), &["crypto"]),
     (Name::Crate("tokio_postgres"), &["store/postgres"]),
+    (Name::Crate("postcard"), &["isolation"]),
     (Name::Crate("roff"), &["cli"]),
     (Name::Crate("rsa"), &["crypto"]),
     (Name::Crate("rusqlite"), &["store/sqlite", "discover/cache"]),

@@ -8,6 +8,7 @@ mod fetch;
 mod forwarding;
 mod gateway;
 mod handle;
+mod isolation;
 mod library;
 mod lists;
 mod lmtp;

@@ -100,7 +100,9 @@ impl Proxy {
     /// Starts the program and waits until it listens.
     pub(crate) fn open(&self) {
         self.start_program();
-        wait_for_port(self.submission);
+        for port in [self.submission, self.tls, self.lmtp] {
+            wait_for_port(port);
+        }
     }
 
     /// Starts the program, and again when it ends at once, as systemd does: its keys may be out of reach for a while.
@@ -134,6 +136,25 @@ impl Proxy {
             child.kill().expect("it runs");
             child.wait().expect("it ends");
         }
+    }
+
+    /// The processes in which it handles mail.
+    pub(crate) fn judges(&self) -> Vec<u32> {
+        let child = self.child.lock().expect("nobody panics with it").as_ref().map(std::process::Child::id);
+        let Some(child) = child else { return Vec::new() };
+        let listed = fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap_or_default();
+        let of_others = (fs::read_dir(format!("/proc/{child}/task")).into_iter().flatten().flatten())
+            .filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let mut all: Vec<u32> = of_others
+            .chain([listed])
+            .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        let is_judge =
+            |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(b"postseal: judge"));
+        all.retain(is_judge);
+        all
     }
 
     /// Tells it to read its configuration again, and waits until its log holds `words` once more.

@@ -1,6 +1,6 @@
 //! `serve`: the listeners of the configuration file, until told to stop.
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{env, os::fd::AsFd, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueHint};
 use listenfd::ListenFd;
@@ -10,10 +10,13 @@ use postseal::{
     service::Service,
     transport::{Inherited, ListeningSocket, serve::State},
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
+};
 use sd_notify::NotifyState;
 
-use crate::cli::{log, session::Session};
+use crate::cli::{judge, log, session::Session};
 
 /// Serve. SIGHUP loads the configuration again; one with an error leaves the current one in force. SIGTERM stops the service after the mails
 /// in progress.
@@ -31,8 +34,10 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     let inherited = inherited()?;
     log::start(&config::load(&path)?.log);
     raise_descriptor_limit();
+    hide_memory();
     Service::new(path)
         .with_environment(move |config| session.configured(config)?.environment())
+        .with_judges(judge::program())
         .with_sockets(inherited)
         .with_supervisor(notify)
         .run()?;
@@ -44,6 +49,13 @@ fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Without it, connections wait to be accepted.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Keeps keys out of core files, and out of reach of other processes of the same user.
+fn hide_memory() {
+    // Where the system refuses it, the unit of systemd says the same of core files.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Tells systemd the state, if it started this process (sd_notify(3)). RELOADING needs the monotonic time.
@@ -60,6 +72,13 @@ fn notify(state: State) {
     }
 }
 
+/// The same socket, which no program that this one starts has.
+fn kept<S: AsFd>(socket: S) -> Result<S> {
+    let set = fcntl_setfd(&socket, FdFlags::CLOEXEC);
+    set.map_err(|error| Error::unavailable(format!("a socket of systemd: {error}").to_lowercase()))?;
+    Ok(socket)
+}
+
 /// The sockets that systemd opened (sd_listen_fds(3)).
 fn inherited() -> Result<Vec<Inherited>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
@@ -69,9 +88,9 @@ fn inherited() -> Result<Vec<Inherited>> {
     for index in 0..passed.len() {
         let name = names.next().unwrap_or_default().to_owned();
         let listener = match passed.take_tcp_listener(index) {
-            Ok(Some(listener)) => ListeningSocket::Tcp(listener),
+            Ok(Some(listener)) => ListeningSocket::Tcp(kept(listener)?),
             _ => match passed.take_unix_listener(index) {
-                Ok(Some(listener)) => ListeningSocket::Unix(listener),
+                Ok(Some(listener)) => ListeningSocket::Unix(kept(listener)?),
                 _ => {
                     return Err(Error::new(
                         Kind::Config,

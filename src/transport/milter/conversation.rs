@@ -338,7 +338,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::Kind,
+        base::{Budget, Kind},
+        mail::Message,
         policy::Mode,
         transport::{
             Allowance, MemoryLimit, RateLimit, SenderKind, TrustedClients,
@@ -430,7 +431,7 @@ mod tests {
             let Answer::Judge(mut transaction) = told(&mut conversation, SESSION) else { panic!("round {round}") };
             assert_eq!(transaction.queue_id, "4F1");
             assert_eq!(transaction.recipients.len(), 3);
-            let mail = transaction.mail(&Limits::default()).unwrap();
+            let mail = transaction.mail(|octets| Message::parse(octets, &mut Budget::new(Limits::default()))).unwrap();
             assert_eq!(
                 String::from_utf8_lossy(mail.message.octets()),
                 "Subject: hello\r\n\tthere\r\nX-Tight:no space\r\n\r\none\r\n..two\r\nthree\r\n"
@@ -540,7 +541,7 @@ mod tests {
                     && let Ok(Answer::Judge(mut transaction)) = conversation.receive(command)
                 {
                     // An error is an answer too.
-                    let _ = transaction.mail(&Limits::default());
+                    let _ = transaction.mail(|octets| Message::parse(octets, &mut Budget::new(Limits::default())));
                 }
             }
             if let Some(transaction) = &conversation.transaction {

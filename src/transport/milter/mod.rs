@@ -172,7 +172,7 @@ impl Milter {
             let _permit = permit;
             let _within = span.entered();
             let failed = |error| (Cause::Failure, failure(&error));
-            let mail = transaction.mail(&limits).map_err(failed)?;
+            let mail = transaction.mail(|octets| handler.receive(octets, &limits)).map_err(failed)?;
             transaction.arrival.log(&mail);
             let old: Message = mail.message.clone();
             let attempt = match copying {

@@ -97,10 +97,8 @@ mod tests {
     use super::*;
     use crate::{
         base::{Budget, Limits},
-        crypto::Legacy,
-        mail::{Envelope, ForwardPath, NoAuthor, ReversePath, Submitter},
+        mail::{Envelope, ForwardPath, ReversePath, Submitter},
         policy::{Decision, Direction, Group},
-        verdict::{Reached, Verdict},
     };
 
     fn message(body: &str) -> Message {
@@ -137,7 +135,7 @@ mod tests {
         let outcome = Outcome {
             mails: mails.map(mail).collect(),
             postings: Vec::new(),
-            verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
+            verdict: Default::default(),
             decision: Decision { groups: groups.iter().map(group).collect(), trials: Vec::new() },
             aliases: Vec::new(),
             joined: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::edits::Space;
 use crate::{
-    base::{Budget, Limits, Result},
+    base::Result,
     mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     transport::{smtp::Reply, trace::Arrival},
 };
@@ -33,13 +33,13 @@ impl Transaction {
         Transaction { queue_id, sender, submitter, arrival, ..Transaction::default() }
     }
 
-    /// The received mail.
+    /// The received mail, whose message `read` reads.
     ///
     /// # Errors
     ///
-    /// `Malformed`: the message exceeds a limit.
-    pub(super) fn mail(&mut self, limits: &Limits) -> Result<Mail> {
-        let message = Message::received(std::mem::take(&mut self.octets), &mut Budget::new(limits.clone()))?;
+    /// Those of `read`.
+    pub(super) fn mail(&mut self, read: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<Mail> {
+        let message = read(std::mem::take(&mut self.octets))?;
         let mut recipients: Vec<ForwardPath> = Vec::new();
         let mut known = HashSet::new();
         for (_, path) in &self.recipients {

@@ -19,9 +19,9 @@ use super::{
     wire::{Fault, Given},
 };
 use crate::{
-    base::{Budget, Limits, rfc5322},
+    base::{Limits, rfc5322},
     engine::Outcome,
-    mail::{self, Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{self, Address, Envelope, ForwardPath, Mail, ReversePath, Submitter},
     report::{Cause, Limit},
     transport::{
         Listener, NextHop,
@@ -338,8 +338,7 @@ async fn handle(
         let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
         octets.splice(..0, trace);
         let failed = |error| (Cause::Failure, failure(&error));
-        let mail =
-            Mail { envelope, submitter, message: Message::received(octets, &mut Budget::new(whole)).map_err(failed)? };
+        let mail = Mail { envelope, submitter, message: handler.receive(octets, &whole).map_err(failed)? };
         arrival.log(&mail);
         if let Some(found) = Loop::of(&mail.message, &host) {
             metrics.limit_reached(listener, found.limit());

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
     ops::Range,
+    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -42,6 +43,43 @@ fn every_250_is_at_the_sink() {
         &format!("{doubled} of {} copies doubled, {partly} told partly-sent", copies.len()),
     );
     run.explain(doubled);
+}
+
+/// The processes that handle mail are killed, and the service stays: none of what it took is lost, and it goes on.
+#[test]
+fn every_250_is_at_the_sink_when_judges_are_killed() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "");
+    let killed = AtomicUsize::new(0);
+    let mut turn = 0;
+    let kill = || {
+        let judges = proxy.judges();
+        turn += 1;
+        let Some(judge) = judges.get(turn % judges.len().max(1)) else { return };
+        // It may have been replaced since.
+        if Command::new("kill").args(["-KILL", &judge.to_string()]).status().expect("kill runs").success() {
+            killed.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let run = Run::under_kills(proxy.port(), how_many(400), 20..120, kill, |pause| {
+        thread::sleep(pause(200, 1_500));
+        let begin = Instant::now();
+        sink.hang_up();
+        thread::sleep(pause(50, 400));
+        sink.resume();
+        begin..Instant::now()
+    });
+    let copies = run.copies(&sink);
+    let doubled: usize = copies.values().map(|arrivals| arrivals.len() - 1).sum();
+    run.tell("a stand-in for Postfix", &format!("{doubled} of {} copies doubled", copies.len()));
+    run.explain(doubled);
+    let (killed, ended) = (killed.into_inner(), proxy.log().matches("event=judge-ended").count());
+    println!("{killed} judges killed, {ended} of them while they handled a message");
+    assert!(killed > 0 && ended <= killed, "{killed} killed, {ended} ended");
+    assert!(!proxy.judges().is_empty());
 }
 
 /// The same with a real Postfix, which is stopped (its processes finish) and aborted (they do not) by turns, and whose queue is the queue.
@@ -123,6 +161,17 @@ impl Run {
     pub(super) fn under(
         port: u16,
         total: usize,
+        kill: impl FnMut() + Send,
+        outage: impl FnMut(&mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> + Send,
+    ) -> Run {
+        Run::under_kills(port, total, 400..2_500, kill, outage)
+    }
+
+    /// As [`Run::under`], with pauses of so many milliseconds between two kills.
+    pub(super) fn under_kills(
+        port: u16,
+        total: usize,
+        pauses_between: Range<u64>,
         mut kill: impl FnMut() + Send,
         mut outage: impl FnMut(&mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> + Send,
     ) -> Run {
@@ -157,7 +206,7 @@ impl Run {
             let killing = scope.spawn(|| {
                 let mut pause = pauses(88_172_645_463_325_252);
                 while !is_over.load(Ordering::SeqCst) {
-                    thread::sleep(pause(400, 2_500));
+                    thread::sleep(pause(pauses_between.start, pauses_between.end));
                     kill();
                     kills += 1;
                 }

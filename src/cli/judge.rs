@@ -1,0 +1,61 @@
+//! A process of `serve` that handles mail. It is started by its name, and not by a verb: only `serve` can talk to it.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io,
+    os::{fd::AsFd, unix::process::CommandExt},
+    process::{Command, ExitCode},
+    sync::Arc,
+};
+
+use postseal::{
+    base::{Error, Result},
+    service::{self, JudgeProgram},
+};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::{log, show};
+
+/// What `ps` shows, and what says that this process is one.
+pub(super) const NAME: &str = "postseal: judge";
+
+/// How `serve` starts it: this program again, even where its file was replaced since.
+pub(super) fn program() -> JudgeProgram {
+    let command = || {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(NAME).env_clear().envs(env::vars_os().filter(is_passed_on));
+        command
+    };
+    JudgeProgram::new(command, log::context)
+}
+
+/// What libraries read, and how the log is written. A secret in the environment of `serve` stays there.
+fn is_passed_on((name, _): &(OsString, OsString)) -> bool {
+    let name = name.to_string_lossy();
+    ["JOURNAL_STREAM", "LANG", "TZ", "RUST_BACKTRACE"].contains(&&*name)
+        || ["FAKETIME", "LC_", "LD_", "MALLOC_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Runs as one.
+pub(super) fn run() -> ExitCode {
+    // They go to the whole group, and `serve` says when its mail is done: by closing the connection.
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
+    let done = connection().and_then(|connection| service::judge(connection, log::start, log::within));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            show::error(&error);
+            ExitCode::from(show::exit_code(error.kind()))
+        }
+    }
+}
+
+fn connection() -> Result<File> {
+    let own = io::stdin().as_fd().try_clone_to_owned();
+    own.map(File::from).map_err(|error| Error::io("standard input", &error))
+}

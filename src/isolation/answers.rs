@@ -1,0 +1,194 @@
+//! What answers the questions of one judge: the keys and the lists of the service.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_bytes::ByteBuf;
+
+use super::questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline};
+use crate::{
+    base::{Error, Kind, Result, Secret},
+    crypto::{KeyAlgorithm, SecretKey},
+    keys::{Handle, Keys, Record},
+    mail::Address,
+    policy::{List, Lists},
+};
+
+/// The keys and lists that judges ask for. Clones share them.
+#[derive(Clone)]
+pub struct Answers {
+    keys: Arc<dyn Keys>,
+    lists: Arc<Lists>,
+}
+
+impl Answers {
+    /// These keys, and the members of these lists.
+    pub fn new(keys: Arc<dyn Keys>, lists: Lists) -> Answers {
+        Answers { keys, lists: Arc::new(lists) }
+    }
+
+    /// The list with this address.
+    pub(super) fn list(&self, address: &Address) -> Result<&List> {
+        self.lists.of(address).ok_or_else(|| Error::usage(format!("list {address}: not in the configuration")))
+    }
+
+    /// Whether something fetches the status of certificates.
+    pub(super) fn fetching(&self) -> Fetching {
+        if self.keys.status_source().is_some() { Fetching::Yes } else { Fetching::No }
+    }
+
+    /// The answer to a question of a judge that was told this before.
+    pub(super) fn answer(&self, question: Question, told: &mut Told) -> Result<Answer> {
+        told.asked += 1;
+        if told.asked > MOST_QUESTIONS {
+            return Err(Error::new(Kind::TryAgain, "keys: too many questions for one message"));
+        }
+        Ok(match question {
+            Question::Agree { key, peer } => Answer::octets(&told.used(key, "agree")?.agree(&peer)?),
+            Question::Anchors => Answer::Records(told.records(&self.keys.anchors()?)),
+            Question::CarryOut { list, request, now } => {
+                Answer::Carried(self.list(&list)?.members.0.carry_out(&request, now)?)
+            }
+            Question::Decapsulate { key, ciphertext } => {
+                Answer::octets(&told.used(key, "decapsulate")?.decapsulate(&ciphertext)?)
+            }
+            Question::Decrypt { key, unwrap, wrapped } => {
+                Answer::octets(&told.used(key, "decrypt")?.decrypt(unwrap.unwrap(), &wrapped)?)
+            }
+            Question::Deprecated(id) => Answer::Deprecated(self.keys.deprecated(&id)?),
+            Question::Find { protocol, query } => {
+                Answer::Records(told.records(&self.keys.find(protocol, &query.query())?))
+            }
+            Question::Members(list) => Answer::Members(self.list(&list)?.members.0.read()?.to_vec()),
+            Question::Passwords => {
+                let passwords = self.keys.passwords()?;
+                Answer::Passwords(passwords.iter().map(|one| ByteBuf::from(one.expose().to_vec())).collect())
+            }
+            Question::Revocations => Answer::Statements(told.statements(&self.keys.revocations()?)),
+            Question::Secret { record, key } => {
+                let record = told.records.get(record)?;
+                // What the table of algorithms does not have cannot be named, and works for nothing.
+                let named = |secret: &Arc<dyn SecretKey>| !matches!(secret.algorithm(), KeyAlgorithm::Other(_));
+                let secret = self.keys.secret(&record, &key)?.filter(named);
+                Answer::Secret(secret.map(|secret| {
+                    let algorithm = secret.algorithm();
+                    told.secrets.push((key, secret));
+                    (number(told.secrets.len() - 1), algorithm)
+                }))
+            }
+            Question::SharedPassphrase(recipient) => {
+                let shared = self.keys.shared_passphrase(&recipient)?;
+                let form = shared.map(|one| (ByteBuf::from(one.text().expose().to_vec()), one.origin()));
+                Answer::Passphrase(form)
+            }
+            Question::Sign { key, scheme, digest } => {
+                Answer::Octets(ByteBuf::from(told.used(key, "sign")?.sign(scheme, &digest)?))
+            }
+            Question::Statements { path, left } => {
+                let path: Vec<&[u8]> = path.iter().map(|certificate| certificate.as_slice()).collect();
+                let fetched = self.keys.status_source().map(|source| source.statements_about(&path, deadline(left)));
+                Answer::Statements(told.statements(&fetched.transpose()?.unwrap_or_default()))
+            }
+            Question::TakesRequests(list) => {
+                let takes = self.list(&list)?.members.0.takes_requests();
+                Answer::TakesRequests(if takes { TakesRequests::Yes } else { TakesRequests::No })
+            }
+        })
+    }
+}
+
+impl Answer {
+    fn octets(secret: &Secret) -> Answer {
+        Answer::Octets(ByteBuf::from(secret.expose().to_vec()))
+    }
+}
+
+/// What one judge was told, so that it can name it.
+#[derive(Default)]
+pub(super) struct Told {
+    records: Numbered<Record>,
+    statements: Numbered<[u8]>,
+    /// The secret keys of the message that it works for.
+    secrets: Vec<(Handle, Arc<dyn SecretKey>)>,
+    /// Questions about this message.
+    asked: usize,
+    /// Uses of secret keys for it.
+    uses: usize,
+}
+
+impl Told {
+    /// Another message: the judge can name no key of the one before. Where it was told much, it has to forget that too.
+    pub(super) fn next_message(&mut self) -> Memory {
+        self.secrets.clear();
+        (self.asked, self.uses) = (0, 0);
+        if self.records.values.len() + self.statements.values.len() < MANY {
+            return Memory::Kept;
+        }
+        *self = Told::default();
+        Memory::Cleared
+    }
+
+    /// The secret key with this number, which is used now.
+    fn used(&mut self, number: u32, how: &'static str) -> Result<&dyn SecretKey> {
+        self.uses += 1;
+        if self.uses > MOST_USES {
+            return Err(Error::new(Kind::TryAgain, "keys: used too often for one message"));
+        }
+        let place = usize::try_from(number).ok();
+        let (key, secret) = place.and_then(|place| self.secrets.get(place)).ok_or_else(unknown)?;
+        tracing::debug!(event = "key-used", %key, how);
+        Ok(&**secret)
+    }
+
+    fn records(&mut self, records: &[Arc<Record>]) -> Vec<Known<RecordForm>> {
+        records.iter().map(|record| self.records.known(record, RecordForm::of)).collect()
+    }
+
+    fn statements(&mut self, statements: &[Arc<[u8]>]) -> Vec<Known<ByteBuf>> {
+        let form = |der: &[u8]| ByteBuf::from(der.to_vec());
+        statements.iter().map(|der| self.statements.known(der, form)).collect()
+    }
+}
+
+/// Shared values by their numbers. Each is held, so that its place in memory stays its own.
+struct Numbered<T: ?Sized> {
+    numbers: HashMap<usize, u32>,
+    values: Vec<Arc<T>>,
+}
+
+impl<T: ?Sized> Default for Numbered<T> {
+    fn default() -> Self {
+        Numbered { numbers: HashMap::new(), values: Vec::new() }
+    }
+}
+
+impl<T: ?Sized> Numbered<T> {
+    fn known<F>(&mut self, value: &Arc<T>, form: impl FnOnce(&T) -> F) -> Known<F> {
+        let place = Arc::as_ptr(value).cast::<()>().addr();
+        if let Some(number) = self.numbers.get(&place) {
+            return Known::Numbered(*number);
+        }
+        self.numbers.insert(place, number(self.values.len()));
+        self.values.push(Arc::clone(value));
+        Known::New(form(value))
+    }
+
+    fn get(&self, number: u32) -> Result<Arc<T>> {
+        let place = usize::try_from(number).ok();
+        place.and_then(|place| self.values.get(place)).cloned().ok_or_else(unknown)
+    }
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+fn unknown() -> Error {
+    Error::usage("a judge names what it was not told")
+}
+
+/// Certificates and statements that a judge is told before it has to forget them. Source: memory, a few KiB each.
+const MANY: usize = 4_096;
+/// Questions about one message. Source: a list with 10,000 members asks a few for each ten of them, and a mail to 1,000 recipients in three protocols ten for each.
+const MOST_QUESTIONS: usize = 20_000;
+/// Uses of secret keys for one message. Source: far above what the Budget admits of keys to try and of layers.
+const MOST_USES: usize = 4_096;

@@ -1,0 +1,110 @@
+//! Processes that handle mail: how the service starts them, and what they do.
+
+use std::{fs::File, process::Command, sync::Arc};
+
+use super::{environment::Environment, handler_config::handler_config};
+use crate::{
+    base::{Error, Kind, Limits, Result, Secret, SystemRandom},
+    config::{self, Config, Isolation, Log, Texts},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
+    isolation::{Answers, Judge, Pool, PoolSettings},
+    policy::Policy,
+    report::Metrics,
+    sandbox::Enforced,
+};
+
+/// How processes are started that handle mail ([`judge`]), and what they write into the log.
+#[derive(Clone)]
+pub struct JudgeProgram {
+    command: Arc<dyn Fn() -> Command + Send + Sync>,
+    context: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl JudgeProgram {
+    /// `command` starts a program that calls [`judge`] with its standard input. `context` is what the log has of the current connection and message: the
+    /// process is told of it.
+    pub fn new(
+        command: impl Fn() -> Command + Send + Sync + 'static,
+        context: impl Fn() -> String + Send + Sync + 'static,
+    ) -> JudgeProgram {
+        JudgeProgram { command: Arc::new(command), context: Arc::new(context) }
+    }
+}
+
+/// A handler whose mail is handled in other processes, as far as `config` says so.
+///
+/// # Errors
+///
+/// `Config`: the kernel enforces less than `config` requires. `Unavailable`: a process does not start.
+pub(super) fn isolated(
+    config: &Config,
+    parts: &HandlerConfig,
+    program: &JudgeProgram,
+    marker: Secret,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Pool>> {
+    if config.isolation == Isolation::None {
+        return Ok(None);
+    }
+    let JudgeProgram { command, context } = program.clone();
+    let metrics = Arc::clone(metrics);
+    let settings = PoolSettings {
+        program: Box::new(move || command()),
+        path: config.path.clone(),
+        texts: config.texts.all(),
+        tenant: config.tenant.clone(),
+        marker,
+        legacy: parts.legacy,
+        policy: parts.policy.clone(),
+        limits: parts.limits.clone(),
+        // There may be hundreds of tenants, and most of them have no mail now.
+        kept: if config.tenant.is_some() { 1 } else { config.bounds.work.max(2) },
+        clock: Arc::clone(&parts.clock),
+        ended: Box::new(move || metrics.judge_ended()),
+        context: Box::new(move || context()),
+    };
+    let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()));
+    let pool = pool.map_err(|error| error.with_hint("isolation = \"none\" handles mail in one process"))?;
+    match (pool.enforced(), config.isolation) {
+        (Enforced::Fully, _) => {}
+        (enforced, Isolation::Required) => {
+            let what =
+                format!("isolation: the kernel enforces {} of it, and \"require\" asks for all", enforced.name());
+            return Err(Error::new(Kind::Config, what).with_hint("isolation = \"processes\" takes what there is"));
+        }
+        (enforced, _) => tracing::warn!(event = "isolation-incomplete", enforced = enforced.name()),
+    }
+    Ok(Some(pool))
+}
+
+/// Handles mail for the service at the other end of `connection` until it is gone. This process gives up everything else before it reads the first message. `log`
+/// starts the log, and `context` is told what the log has of each message.
+///
+/// # Errors
+///
+/// `TryAgain`: the service says what it may not. Others: its configuration cannot be used here.
+pub fn judge(connection: File, log: impl FnOnce(&Log), context: impl Fn(String)) -> Result<()> {
+    let judge = Judge::start(connection)?;
+    let setup = judge.setup();
+    let service = config::load_from(&setup.path, &Texts::given(setup.texts.clone()))?;
+    let config = match &setup.tenant {
+        Some(name) => service.of_tenant(name)?,
+        None => &service,
+    };
+    log(&config.log);
+    let environment = Environment {
+        keys: Arc::new(judge.keys()),
+        home: None,
+        discovery: None,
+        statuses: None,
+        clock: judge.clock(),
+        random: Arc::new(SystemRandom),
+        legacy: setup.legacy,
+    };
+    let parts = handler_config(config, &environment, judge.marker());
+    let lists = judge.lists(parts.policy.lists.clone());
+    let policy = Policy { lists: lists.clone(), ..parts.policy.clone() };
+    let limits: Limits = parts.limits.clone();
+    let handler: Box<dyn Handler> = Box::new(ReloadableHandler::new(HandlerConfig { policy, ..parts }));
+    judge.serve(&*handler, &lists, &limits, context)
+}

@@ -1,0 +1,310 @@
+//! A judge that does what an attacker wants: each thing is tried from within, in place of the engine.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    net::{TcpListener, TcpStream, UdpSocket},
+    ops::Range,
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use postseal::{
+    base::{Kind, Limits, Result, Secret, SystemClock},
+    engine::{Handler, Outcome, Posting, ReloadableHandler},
+    isolation::{Answers, Judge, Pool, PoolSettings},
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
+    mail::{Mail, Message},
+    policy::{Disposition, Lists},
+    sandbox::Enforced,
+};
+
+use crate::support::{
+    handler::{LETTER, address, alice, hook, keys, mail, policy},
+    lab::Lab,
+};
+
+/// The folder and the port for the judge.
+const WITHIN: &str = "POSTSEAL_TEST_JUDGE";
+
+/// Judges that are this test program.
+fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
+    let (given, ended) = (given.to_owned(), Arc::clone(ended));
+    let program = move || {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "judges::within", "--nocapture", "--test-threads", "1"]).env(WITHIN, &given);
+        command
+    };
+    let settings = PoolSettings {
+        program: Box::new(program),
+        path: PathBuf::new(),
+        texts: BTreeMap::new(),
+        tenant: None,
+        marker: Secret::from("0123456789abcdef"),
+        legacy: Default::default(),
+        policy: policy(),
+        limits: Limits::default(),
+        kept: 2,
+        clock: Arc::new(SystemClock),
+        ended: Box::new(move || {
+            ended.fetch_add(1, Ordering::SeqCst);
+        }),
+        context: Box::new(String::new),
+    };
+    Pool::new(settings, Answers::new(Arc::new(keys()), Lists::default())).unwrap()
+}
+
+/// A letter that makes the judge do this.
+fn letter(what: &str) -> Mail {
+    mail(alice(), &["bob@example.net"], LETTER.replace("Subject: hello", &format!("Subject: {what}")))
+}
+
+#[test]
+fn a_judge_reaches_no_file_no_program_no_network_and_no_other_process() {
+    let lab = Lab::new();
+    let (tcp, local) = (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(lab.path("socket")).unwrap());
+    lab.write("secret", "secret");
+    let port = tcp.local_addr().unwrap().port();
+    let pool = pool(&format!("{port} {}", lab.path("").display()), &Arc::default());
+    let outcome = pool.handle(letter("reach")).unwrap();
+    drop(local);
+    if matches!(pool.enforced(), Enforced::CallsOnly | Enforced::Nothing) {
+        println!("NOT TESTED: what a judge reaches: this kernel has no Landlock");
+        return;
+    }
+    let expected = [
+        "refused: read a file",
+        "refused: read the password file",
+        "refused: list a folder",
+        "refused: write a file",
+        "refused: remove a file",
+        "refused: run a program",
+        "refused: run this program",
+        "refused: connect by TCP",
+        "refused: listen by TCP",
+        "refused: send by UDP",
+        "refused: connect to a service of this machine",
+        "refused: make a socket pair",
+        "refused: read the environment of the service",
+        "refused: read its own environment again",
+        "refused: end the service",
+        "refused: take more memory",
+        "done: start a thread",
+    ];
+    assert_eq!(outcome.notes, expected, "{:?}", pool.enforced());
+}
+
+/// The keys answer questions. No answer has a secret part, and a key works for the message for which it was asked.
+#[test]
+fn a_judge_has_no_key() {
+    let pool = pool("0 /", &Arc::default());
+    let outcome = pool.handle(letter("keys")).unwrap();
+    let secret = keys().find(ProtocolName::Pgp, &Query::new(Purpose::Sign, Want::Secrets)).unwrap();
+    assert!(!secret.is_empty());
+    assert_eq!(outcome.notes.len(), secret.len(), "{:?}", outcome.notes);
+    assert!(outcome.notes.iter().all(|note| note.starts_with("RemoteSecret(")), "{:?}", outcome.notes);
+    // One message is not reason enough to sign for ever.
+    let outcome = pool.handle(letter("sign for ever")).unwrap();
+    assert_eq!(outcome.notes, ["4096: keys: used too often for one message"]);
+    pool.handle(letter("keys")).unwrap();
+    // Another message, and the handle that was kept from the first one.
+    let outcome = pool.handle(letter("old keys")).unwrap();
+    assert_eq!(outcome.notes, ["refused: a judge names what it was not told"]);
+}
+
+#[test]
+fn a_judge_sends_mail_to_recipients_alone_and_writes_no_lines() {
+    let ended = Arc::default();
+    let pool = pool("0 /", &ended);
+    for (what, why) in [
+        ("send to mallory", "it names mallory@evil.example, who is no recipient"),
+        ("decide for mallory", "it names mallory@evil.example, who is no recipient"),
+        ("write a command", "a control character"),
+        ("write a reply", "a control character"),
+    ] {
+        let error = pool.handle(letter(what)).unwrap_err();
+        assert_eq!(error.kind(), Kind::TryAgain, "{what}: {error}");
+        assert!(error.to_string().contains(why), "{what}: {error}");
+    }
+    assert!(pool.handle(letter("hello")).is_ok());
+}
+
+/// The message is put off, the next one is handled, and the others do not notice.
+#[test]
+fn a_judge_that_ends_costs_one_message() {
+    let ended: Arc<AtomicUsize> = Arc::default();
+    let pool = pool("0 /", &ended);
+    for what in ["abort", "panic", "leave", "take memory"] {
+        let before = ended.load(Ordering::SeqCst);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| pool.handle(letter("hello")).map(|outcome| outcome.mails.len()));
+            let error = pool.handle(letter(what)).unwrap_err();
+            assert_eq!(error.kind(), Kind::TryAgain, "{what}: {error}");
+            assert!(error.to_string().starts_with("the process that read the message ended ("), "{what}: {error}");
+            assert_eq!(other.join().unwrap(), Ok(1), "beside {what}");
+        });
+        assert_eq!(ended.load(Ordering::SeqCst), before + 1, "{what}");
+        assert_eq!(pool.handle(letter("hello")).unwrap().mails.len(), 1, "after {what}");
+    }
+}
+
+/// The same questions and answers as in one process.
+#[test]
+fn a_judge_decides_as_the_engine_does() {
+    let (pool, engine) = (pool("0 /", &Arc::default()), hook());
+    for recipients in [
+        &["bob@example.net", "carol@bank.example"] as &[&str],
+        &["list@example.net", "plain@example.net", "tag@example.net"],
+        &["alice@example.org"],
+        &["nobody@elsewhere.example", "bob@example.net"],
+    ] {
+        let (one, other) =
+            (pool.handle(mail(alice(), recipients, LETTER)), engine.handle(mail(alice(), recipients, LETTER)));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.decision.groups.len(), other.decision.groups.len());
+        for (one, other) in one.decision.groups.iter().zip(&other.decision.groups) {
+            assert_eq!((&one.recipients, &one.rule, &one.actions), (&other.recipients, &other.rule, &other.actions));
+            assert_eq!(one.disposition, other.disposition);
+        }
+        assert_eq!((one.verdict.standing(), one.verdict.author()), (other.verdict.standing(), other.verdict.author()));
+        assert_eq!(one.keys.len(), other.keys.len());
+        let addressed = |outcome: &Outcome| outcome.mails.iter().map(|mail| mail.envelope.clone()).collect::<Vec<_>>();
+        assert_eq!(addressed(&one), addressed(&other));
+        // What the engine marks, it knows again, and so does the judge.
+        for copy in &one.mails {
+            let marked = Mail { message: pool.mark(copy).unwrap(), ..copy.clone() };
+            assert_eq!(engine.handle(marked.clone()).unwrap().decision.groups[0].rule, postseal::engine::HANDLED);
+            assert_eq!(pool.handle(marked).unwrap().decision.groups[0].rule, postseal::engine::HANDLED);
+        }
+    }
+}
+
+/// The judge; a test of its own only in name.
+#[test]
+fn within() {
+    let Ok(given) = env::var(WITHIN) else { return };
+    let connection = io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let judge = Judge::start(connection.into()).unwrap();
+    let (port, folder) = given.split_once(' ').unwrap();
+    let taken = Taken {
+        engine: hook(),
+        keys: Arc::new(judge.keys()),
+        port: port.parse().unwrap(),
+        folder: PathBuf::from(folder),
+        kept: Default::default(),
+    };
+    judge.serve(&taken, &Lists::default(), &Limits::default(), drop).unwrap();
+}
+
+/// What an attacker would do in the place of the engine.
+struct Taken {
+    engine: ReloadableHandler,
+    keys: Arc<dyn Keys>,
+    port: u16,
+    folder: PathBuf,
+    kept: std::sync::Mutex<Option<Arc<dyn postseal::crypto::SecretKey>>>,
+}
+
+impl Handler for Taken {
+    fn handle(&self, mail: Mail) -> Result<Outcome> {
+        let what = mail.message.root().header("Subject").unwrap_or_default();
+        let mut outcome = self.engine.handle(mail)?;
+        let mallory = address("mallory@evil.example");
+        match what.trim() {
+            "reach" => outcome.notes = reach(self.port, &self.folder),
+            "keys" => outcome.notes = self.secrets()?,
+            "old keys" => {
+                let kept = self.kept.lock().unwrap().take().unwrap();
+                let signed = kept.sign(postseal::crypto::Scheme::EdDsa, b"text");
+                outcome.notes = vec![signed.map_or_else(|error| format!("refused: {error}"), |_| "signed".to_owned())];
+            }
+            "sign for ever" => {
+                self.secrets()?;
+                let kept = self.kept.lock().unwrap().take().unwrap();
+                let sign = |_: &usize| kept.sign(postseal::crypto::Scheme::EdDsa, b"text").err();
+                let (times, error) = (0..10_000).find_map(|times| Some((times, sign(&times)?))).unwrap();
+                outcome.notes = vec![format!("{times}: {error}")];
+            }
+            "send to mallory" => outcome.mails[0].envelope.recipients[0].address = mallory,
+            "decide for mallory" => outcome.decision.groups[0].recipients[0].address = mallory,
+            "write a command" => {
+                let injected = "NOTIFY=NEVER\r\nRCPT TO:<mallory@evil.example>";
+                outcome.mails[0].envelope.recipients[0].parameters = vec![injected.to_owned()];
+            }
+            "write a reply" => {
+                outcome.decision.groups[0].disposition = Disposition::Reject("no\r\n250 2.0.0 Ok".to_owned());
+            }
+            "abort" => process::abort(),
+            "panic" => panic!("as a dependency may"),
+            "leave" => process::exit(0),
+            "take memory" => drop(vec![1_u8; 1 << 36]),
+            _ => {}
+        }
+        Ok(outcome)
+    }
+
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
+        self.engine.copies(posting, numbers)
+    }
+
+    fn mark(&self, mail: &Mail) -> Result<Message> {
+        self.engine.mark(mail)
+    }
+}
+
+impl Taken {
+    /// Every secret key, as far as it is seen here.
+    fn secrets(&self) -> Result<Vec<String>> {
+        let mut seen = Vec::new();
+        for record in self.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Sign, Want::Secrets))? {
+            let first: &Handle = &record.secrets()[0];
+            let secret = self.keys.secret(&record, first)?.unwrap();
+            seen.push(format!("{secret:?}"));
+            *self.kept.lock().unwrap() = Some(secret);
+        }
+        Ok(seen)
+    }
+}
+
+fn reach(port: u16, folder: &Path) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut tell = |what: &str, done: io::Result<()>| match done {
+        Ok(()) => said.push(format!("done: {what}")),
+        Err(_) => said.push(format!("refused: {what}")),
+    };
+    let path = |name: &str| folder.join(name);
+    let service = std::os::unix::process::parent_id();
+    tell("read a file", fs::read(path("secret")).map(drop));
+    tell("read the password file", fs::read("/etc/passwd").map(drop));
+    tell("list a folder", fs::read_dir(folder).map(drop));
+    tell("write a file", fs::write(path("more"), "more"));
+    tell("remove a file", fs::remove_file(path("secret")));
+    tell("run a program", Command::new("/bin/true").status().map(drop));
+    tell("run this program", Command::new("/proc/self/exe").status().map(drop));
+    tell("connect by TCP", TcpStream::connect(("127.0.0.1", port)).map(drop));
+    tell("listen by TCP", TcpListener::bind("127.0.0.1:0").map(drop));
+    let udp = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", port)));
+    tell("send by UDP", udp.map(drop));
+    tell("connect to a service of this machine", UnixStream::connect(path("socket")).map(drop));
+    tell("make a socket pair", UnixStream::pair().map(drop));
+    tell("read the environment of the service", fs::read(format!("/proc/{service}/environ")).map(drop));
+    tell("read its own environment again", fs::read("/proc/self/environ").map(drop));
+    let service = rustix::process::Pid::from_raw(service.try_into().unwrap()).unwrap();
+    // A signal that its receiver ignores: what counts is whether it may be sent.
+    let ended = rustix::process::kill_process(service, rustix::process::Signal::URG);
+    tell("end the service", ended.map_err(Into::into));
+    let more = rustix::process::Rlimit { current: None, maximum: None };
+    let raised = rustix::process::setrlimit(rustix::process::Resource::Data, more);
+    tell("take more memory", raised.map_err(Into::into));
+    tell("start a thread", thread::Builder::new().spawn(|| {}).map(|thread| thread.join().unwrap()));
+    said
+}

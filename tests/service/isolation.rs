@@ -1,0 +1,116 @@
+//! The processes of `serve`: which there are, and what they have.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    proxy::Proxy,
+    support::{
+        clients::{Letter, dialogue},
+        lab::{Done, POSTSEAL},
+        postfix::{Sink, present},
+    },
+};
+
+/// One letter of alice's goes through.
+fn send(proxy: &Proxy, sink: &Sink) {
+    let before = sink.received().len();
+    let letter = Letter {
+        client: "127.0.0.1",
+        sender: "alice@example.org",
+        recipient: "dave@plain.test",
+        message: "From: alice@example.org\r\nTo: dave@plain.test\r\nSubject: x\r\n\r\nhello\r\n",
+    };
+    let sent = dialogue(proxy.port(), "EHLO", &letter);
+    assert!(sent.starts_with("250"), "{sent}\n{}", proxy.log());
+    assert_eq!(sink.received().len(), before + 1);
+}
+
+fn of_status(id: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn mail_is_handled_in_processes_that_gave_everything_up() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "");
+    send(&proxy, &sink);
+    let judges = proxy.judges();
+    assert!(!judges.is_empty(), "{}", proxy.log());
+    for judge in &judges {
+        assert_eq!(of_status(*judge, "Seccomp:"), "2");
+        assert_eq!(of_status(*judge, "NoNewPrivs:"), "1");
+        // The connection twice (as it was born, and as it is used), nothing for its output, and the log.
+        let open = fs::read_dir(format!("/proc/{judge}/fd")).unwrap();
+        let mut open: Vec<String> = open
+            .map(|one| fs::read_link(one.unwrap().path()).unwrap().display().to_string())
+            .map(|name| name.split(':').next().unwrap().to_owned())
+            .collect();
+        open.sort();
+        let log = proxy.path("log").display().to_string();
+        let allowed = ["/dev/null", "socket", &log];
+        // What the shell of this test left open for every program is not the service's.
+        let own = fs::read_dir("/proc/self/fd").unwrap().filter_map(|one| fs::read_link(one.ok()?.path()).ok());
+        let own: Vec<String> = own.map(|name| name.display().to_string()).collect();
+        let is_left = |name: &String| own.iter().any(|one| one.split(':').next() == Some(name.as_str()));
+        assert!(open.iter().all(|name| allowed.contains(&name.as_str()) || is_left(name)), "{open:?}");
+        assert!(open.iter().filter(|name| *name == "socket").count() <= 2, "{open:?}");
+        let environment = fs::read(format!("/proc/{judge}/environ")).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&environment).contains("HOME="),
+            "what no library reads stays with the service"
+        );
+    }
+    // A reload has judges of its own.
+    proxy.reload("event=configuration-loaded");
+    send(&proxy, &sink);
+    let after = proxy.judges();
+    assert!(!after.is_empty() && after.iter().any(|judge| !judges.contains(judge)), "{judges:?} {after:?}");
+    // They end with the service.
+    proxy.kill();
+    for _ in 0..100 {
+        if after.iter().all(|judge| !fs::exists(format!("/proc/{judge}/cmdline")).unwrap_or(false)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("judges are left: {after:?}");
+}
+
+#[test]
+fn the_setting_says_how_far_they_are_apart() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let alone = Proxy::start(sink.port(), "isolation = \"none\"");
+    send(&alone, &sink);
+    assert_eq!(alone.judges(), Vec::<u32>::new());
+    let release = String::from_utf8(Command::new("uname").arg("-r").output().unwrap().stdout).unwrap();
+    let mut numbers = release.split(['.', '-']).filter_map(|number| number.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (6, 12) {
+        println!("NOT TESTED: isolation = \"require\": Linux {release} does not enforce all of it");
+        return;
+    }
+    let strict = Proxy::start(sink.port(), "isolation = \"require\"");
+    send(&strict, &sink);
+    assert!(!strict.judges().is_empty());
+}
+
+/// Nobody runs as one by hand: it waits for the service, and ends without it.
+#[test]
+fn a_judge_without_a_service_ends() {
+    let mut alone = Command::new(POSTSEAL);
+    alone.arg0("postseal: judge").stdin(Stdio::null());
+    Done::of(alone.output().unwrap()).refused(75, "another process of the service");
+}
