@@ -5,7 +5,11 @@
 //! statement each, and [`Backend`] with its transactions; it calls [`write_digests`](super::write_digests) when it has made its tables.
 //! `tests/store/contract/backends.rs` is the contract that every backend must pass.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use crate::{
     base::{Error, Result},
@@ -203,8 +207,35 @@ pub trait Tx: View {
     fn repair(&self) -> Result<()>;
 }
 
-/// Certificates that were read, by fingerprint.
-pub type Records = BTreeMap<String, Arc<Record>>;
+/// Certificates that were read, by fingerprint. Several threads may read and add at once.
+#[derive(Debug, Default)]
+pub struct Records(RwLock<BTreeMap<String, Arc<Record>>>);
+
+impl Records {
+    /// None.
+    #[must_use]
+    pub fn new() -> Records {
+        Records::default()
+    }
+
+    /// The one with this primary fingerprint.
+    #[must_use]
+    pub fn get(&self, fingerprint: &str) -> Option<Arc<Record>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(fingerprint).map(Arc::clone)
+    }
+
+    /// Adds a certificate, unless it is there. The others are dropped when there are too many.
+    pub fn put(&self, record: &Arc<Record>) {
+        let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if records.len() > MAX_RECORDS {
+            records.clear();
+        }
+        records.entry(record.fingerprint().as_str().to_owned()).or_insert_with(|| Arc::clone(record));
+    }
+}
+
+/// The most certificates in memory.
+const MAX_RECORDS: usize = 10_000;
 
 /// A certificate that was looked up.
 #[derive(Clone, Debug)]

@@ -92,7 +92,7 @@ impl Reader<'_> {
 
     fn known_or_read(&self, fingerprint: &Handle, known: &Records) -> Result<Option<Arc<Record>>> {
         match known.get(fingerprint.as_str()) {
-            Some(record) => Ok(Some(Arc::clone(record))),
+            Some(record) => Ok(Some(record)),
             None => self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose(),
         }
     }

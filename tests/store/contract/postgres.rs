@@ -1,5 +1,6 @@
 //! A key store in PostgreSQL: what happens when the server is lost, several machines, roles, versions, and moving there and back.
 
+mod distant;
 mod lost;
 mod machines;
 mod moving;

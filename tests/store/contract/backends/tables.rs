@@ -107,7 +107,7 @@ impl Open {
 
 fn found(row: &CertificateRow, known: &Records) -> Found {
     let known = known.get(&row.fingerprint);
-    known.map_or_else(|| Found::New(Box::new(row.clone())), |record| Found::Known(Arc::clone(record)))
+    known.map_or_else(|| Found::New(Box::new(row.clone())), Found::Known)
 }
 
 impl View for Open {
