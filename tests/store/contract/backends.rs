@@ -43,7 +43,7 @@ struct InMemory {
 
 impl Shared for InMemory {
     fn open(&self, given: &[&str]) -> Keystore {
-        let backend = Box::new(self.tables.clone());
+        let backend = Box::new(self.tables.beside());
         Keystore::new(backend, self.folder.path(), passphrases(given), &Limits::default()).unwrap()
     }
 
