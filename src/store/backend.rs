@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     base::{Error, Result},
-    keys::{ProtocolName, Record},
+    keys::{FindingRows, ProtocolName, Record},
 };
 
 /// Where rows are stored.
@@ -51,6 +51,15 @@ pub trait Backend: Debug + Send + Sync {
     /// Whether several machines write here.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// Changes what was found on the network, where several machines share that too; see [`Findings::change`](crate::keys::Findings::change).
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`; `Unavailable` when this backend [is not shared](Backend::is_shared).
+    fn change_findings(&self, _work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
+        Err(Error::unavailable("what was found on the network is kept on each machine"))
     }
 
     /// Everything as one file that this kind of backend opens, as it is at one moment, after `change` in the copy; `None` when nothing exists.

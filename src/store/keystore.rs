@@ -33,7 +33,7 @@ use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{
-        Announcement, Binding, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases, ProtocolName, Query, Record,
+        Announcement, Binding, FindingRows, Findings, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases, ProtocolName, Query, Record,
         SharedPassphrase, TokenKeys, Tokens, Want,
     },
     mail::Address,
@@ -402,8 +402,19 @@ impl Keystore {
         done.ok_or_else(|| Error::new(Kind::Io, "the key store did not run the change"))
     }
 
+    /// Where what is found on the network is kept, if several machines share that.
+    pub fn findings(self: &Arc<Self>) -> Option<Arc<dyn Findings>> {
+        self.backend.is_shared().then(|| Arc::clone(self) as Arc<dyn Findings>)
+    }
+
     fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Findings for Keystore {
+    fn change(&self, work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
+        self.backend.change_findings(work)
     }
 }
 
