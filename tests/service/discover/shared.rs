@@ -19,7 +19,7 @@ impl Net {
 
     fn configuration(&self, home: &str, lines: &str) -> String {
         format!(
-            "home = \"{home}\"\nhome-must-exist = false\nlocal-domains = [\"example.org\"]\n{}",
+            "home = \"{home}\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n{}",
             self.discovery(lines)
         )
     }
