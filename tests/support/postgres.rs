@@ -105,7 +105,7 @@ impl Server {
     fn in_folder(folder: tempfile::TempDir, settings: &str, disk: Option<Disk>) -> Server {
         let here = folder.path();
         authority(here, "ca");
-        certificate(here, "server", "ca", "localhost,IP:127.0.0.1");
+        certificate(here, "server", "ca", "localhost,DNS:db.example.org,DNS:replica.example.org,IP:127.0.0.1");
         authority(here, "other");
         for (name, mode) in [("", "711"), ("ca.pem", "644"), ("server.key", "600")] {
             run("chmod", [OsStr::new(mode), here.join(name).as_os_str()]);

@@ -44,4 +44,9 @@ BEGIN
         EXECUTE format('ALTER TABLE postseal.%I OWNER TO postseal_admin', name);
     END LOOP;
     ALTER SCHEMA postseal OWNER TO postseal_admin;
+    -- Who made the database makes its next tables too, and copies them for the backup.
+    SELECT rolname INTO name FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = current_database() AND NOT rolsuper;
+    IF name IS NOT NULL AND name <> 'postseal_admin' THEN
+        EXECUTE format('GRANT postseal_admin TO %I', name);
+    END IF;
 END $$;
