@@ -102,7 +102,8 @@ impl Builder {
             handler::handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
             quarantine(&config, &clock, &random)?,
-        );
+        )
+        .with_tokens(&config.tokens);
         let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
         if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {
             background.push(refreshing(Arc::clone(discovery), environment.home.clone(), period));

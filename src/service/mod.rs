@@ -45,7 +45,7 @@ pub use self::{
     provisioning::ProvisioningHandler,
     quarantine::{bounces, quarantine},
     sources::OpenSources,
-    tokens::open_tokens,
+    tokens::{TokenProbe, open_tokens},
 };
 use crate::{
     base::{Error, Result},

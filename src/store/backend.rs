@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use crate::{
@@ -51,6 +52,11 @@ pub trait Backend: Debug + Send + Sync {
     /// Whether several machines write here.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// How far the clock of the machine that has the rows is from this one's, while that is known.
+    fn clock_skew(&self) -> Option<Duration> {
+        None
     }
 
     /// Changes what was found on the network, where several machines share that too; see [`Findings::change`](crate::keys::Findings::change).

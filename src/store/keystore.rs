@@ -14,7 +14,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use known::{Known, Moment};
@@ -257,6 +257,16 @@ impl Keystore {
         self.held(fingerprint)?.map_or(Ok(None), |held| TokenKeys::read(&held))
     }
 
+    /// The names of the keys on tokens, by the fingerprints of their certificates: without opening secret parts, and without modules and PINs. Names that
+    /// an older version stored are missing until the keys are imported again.
+    ///
+    /// # Errors
+    ///
+    /// Those of a look-up; `Damaged`.
+    pub fn token_names(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        self.look(BTreeMap::new(), |reader, _| reader.token_names())
+    }
+
     /// Secret parts, or where they are on tokens.
     fn held(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
@@ -405,6 +415,11 @@ impl Keystore {
     /// Where what is found on the network is kept, if several machines share that.
     pub fn findings(self: &Arc<Self>) -> Option<Arc<dyn Findings>> {
         self.backend.is_shared().then(|| Arc::clone(self) as Arc<dyn Findings>)
+    }
+
+    /// How far the clock of the machine that has the rows is from this one's, while that is known; only where the rows are on another machine.
+    pub fn clock_skew(&self) -> Option<Duration> {
+        self.backend.clock_skew()
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {

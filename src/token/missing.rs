@@ -11,12 +11,30 @@ use crate::{
 
 /// Tokens, none of which can be reached.
 #[derive(Debug)]
-pub struct OpenTokens(());
+pub struct OpenTokens {
+    known: usize,
+}
+
+/// Whether a probe logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeLogin {
+    /// As an operation does.
+    AsUsual,
+    /// Only if no wrong PIN was given to the token since the last right one.
+    IfUntried,
+    /// No.
+    None,
+}
 
 impl OpenTokens {
     /// Takes what is known, and uses none of it.
-    pub fn new(_: KnownPins, _: Arc<dyn Pins>) -> OpenTokens {
-        OpenTokens(())
+    pub fn new(known: KnownPins, _: Arc<dyn Pins>) -> OpenTokens {
+        OpenTokens { known: known.tokens.len() }
+    }
+
+    /// An error for each token that is known.
+    pub fn probe(&self, _: ProbeLogin) -> Vec<Error> {
+        (0..self.known).map(|_| refusal()).collect()
     }
 
     /// Always an error.

@@ -22,7 +22,9 @@ mod open;
 mod pin;
 
 #[cfg(not(feature = "pkcs11"))]
-pub use missing::OpenTokens;
+pub use missing::{OpenTokens, ProbeLogin};
+#[cfg(feature = "pkcs11")]
+pub use module::ProbeLogin;
 #[cfg(feature = "pkcs11")]
 pub use open::OpenTokens;
 pub use pin::{KnownPins, KnownToken, Pin, Pins};

@@ -16,6 +16,8 @@ use postseal::{
     config::{self, Grade, Loaded, Problem},
     engine::Engine,
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
+    service::TokenProbe,
+    token::ProbeLogin,
 };
 
 pub(crate) use place::{given, path};
@@ -114,6 +116,13 @@ fn check(what: &Check, session: &Session) -> Result<ExitCode> {
                 vec![Problem { line: 0, grade: Grade::Error, message: error.to_string(), hint }]
             }
         });
+        // A token that is not there may be there when the service asks.
+        problems.extend(TokenProbe::new(&config.tokens, ProbeLogin::IfUntried).ask().into_iter().map(|error| Problem {
+            line: 0,
+            grade: if error.kind() == Kind::TryAgain { Grade::Warning } else { Grade::Error },
+            message: error.to_string(),
+            hint: error.hint().cloned(),
+        }));
         problems.sort_by_key(|problem| problem.line);
     }
     let count = |grade| problems.iter().filter(|problem| problem.grade == grade).count();

@@ -238,6 +238,7 @@ impl Writer<'_> {
         self.rows.delete_set_aside(fingerprint.as_str())?;
         self.rows.delete_certificate(number)?;
         self.set_count(self.count()? - 1)?;
+        self.note_tokens(fingerprint.as_str(), Vec::new())?;
         self.journal.certificate(fingerprint, record.protocol(), "removed");
         Ok(true)
     }

@@ -316,10 +316,12 @@ impl Keystore {
                 own.remove(&together.record.protocol());
                 let sealed = self.data_key(writer, key)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
                 writer.keep_sealed(fingerprint, &sealed)?;
-                if TokenKeys::recognizes(secret.expose()) {
-                    writer.note_tokens()?;
-                }
             }
+        }
+        if let Some(secret) = &together.secret {
+            let keys = TokenKeys::read(secret)?;
+            let names = keys.iter().flat_map(TokenKeys::keys).map(|key| key.uri.name().to_string());
+            writer.note_tokens(fingerprint.as_str(), names.collect())?;
         }
         Ok(change)
     }

@@ -240,6 +240,10 @@ impl Backend for Postgres {
         true
     }
 
+    fn clock_skew(&self) -> Option<Duration> {
+        self.nodes.watch.skew()
+    }
+
     fn change_findings(&self, work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
         if !self.exists()? {
             // Another program makes them with the first key.
