@@ -251,7 +251,8 @@ impl Cache {
     /// As [`Cache::turn`].
     pub(super) fn renew(&self, protocol: ProtocolName, address: &Address, old: &InUse, new: &InUse) -> Result<()> {
         self.place.change(|rows| {
-            let sql = "UPDATE used SET octets = ?4 WHERE protocol = ?1 AND address = ?2 AND fingerprint = ?3 AND octets = ?5";
+            let sql =
+                "UPDATE used SET octets = ?4 WHERE protocol = ?1 AND address = ?2 AND fingerprint = ?3 AND octets = ?5";
             let values = [
                 protocol.name().into(),
                 key(address).as_str().into(),

@@ -33,8 +33,8 @@ use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{
-        Announcement, Binding, FindingRows, Findings, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases, ProtocolName, Query, Record,
-        SharedPassphrase, TokenKeys, Tokens, Want,
+        Announcement, Binding, FindingRows, Findings, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases,
+        ProtocolName, Query, Record, SharedPassphrase, TokenKeys, Tokens, Want,
     },
     mail::Address,
 };

@@ -88,7 +88,9 @@ fn smime_keys_on_a_token_sign_for_openssl_and_decrypt_what_it_writes() {
     let Some(token) = Token::new(&lab).filter(|_| present(&["openssl"])) else { return };
     lab.write("m.eml", LETTER).write("secret.eml", "Content-Type: text/plain\r\n\r\nfor the token\r\n");
     let oaep: &[&str] = &["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"];
-    for (algorithm, ways) in [("rsa2048", [&[][..], oaep].as_slice()), ("p256", &[&[]]), ("p384", &[&[]]), ("p521", &[&[]])] {
+    for (algorithm, ways) in
+        [("rsa2048", [&[][..], oaep].as_slice()), ("p256", &[&[]]), ("p384", &[&[]]), ("p521", &[&[]])]
+    {
         let (home, address) = (format!("home-{algorithm}"), "alice@example.org");
         let uri = token.uri(&format!(";object={algorithm}"));
         let generate = ["key", "generate", "-f", "smime", "--token", &uri, "--algorithm", algorithm, address];
@@ -238,7 +240,7 @@ fn a_list_names_the_token_and_opens_nothing() {
     let uri = format!("{}&pin-source={}", token.uri(""), lab.path("pin").display());
     token.run(&["key", "generate", "--token", &uri, "--algorithm", "p256", "alice@example.org"]).code(0);
     token.run(&["key", "generate", "--no-passphrase", "bob@example.org"]).code(0);
-    token.run(&["key", "master", "--passphrase-file", "pass", "passphrase"]).code(0);
+    token.run(&["key", "master", "--passphrase-file", "pass", "--passphrase"]).code(0);
     token.remove();
     let list = |arguments: &[&str]| token.without_pin(&[&["key", "list"], arguments].concat()).code(0).text();
     let all = list(&[]);
@@ -252,7 +254,7 @@ fn a_list_names_the_token_and_opens_nothing() {
     // A key whose name is forgotten is no more on a token.
     let fingerprint = json["fingerprint"].as_str().expect("text");
     lab.run(&["key", "export", fingerprint, "-o", "alice.asc"]).code(0);
-    lab.run(&["key", "remove", "--secret", "--yes", fingerprint]).code(0);
+    lab.run(&["key", "remove", "--secret", fingerprint]).code(0);
     lab.run(&["key", "import", "alice.asc"]).code(0);
     assert!(!list(&["alice"]).contains("token"));
 }

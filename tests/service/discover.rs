@@ -77,7 +77,8 @@ impl Net {
         match &self.database {
             None => drop(self.lab.shell("rm home/discovery.sqlite*").code(0)),
             Some(name) => {
-                let sql = "TRUNCATE postseal.answer, postseal.asking, postseal.used, postseal.pending, postseal.refreshed";
+                let sql =
+                    "TRUNCATE postseal.answer, postseal.asking, postseal.used, postseal.pending, postseal.refreshed";
                 Server::shared().psql(name, sql).expect("the tables are there");
             }
         }

@@ -134,7 +134,10 @@ fn a_node_whose_clock_is_off_says_so() {
         let (seconds, said) = skew(offset);
         assert!((28..=32).contains(&seconds), "{seconds}");
         let line = said.lines().find(|line| line.contains("event=clock-skew")).expect("a warning");
-        assert!(line.contains(&format!("database={database}")) || line.contains(&format!("database=\"{database}\"")), "{line}");
+        assert!(
+            line.contains(&format!("database={database}")) || line.contains(&format!("database=\"{database}\"")),
+            "{line}"
+        );
         assert_eq!(said.matches("event=clock-skew").count(), 1, "once, and not with each answer: {said}");
     }
 }

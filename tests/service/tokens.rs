@@ -79,13 +79,13 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
         [["in", "direction = \"inbound\"", "decrypt+annotate"], ["all", "no-signing-key = \"reject\"", "sign+clear"]];
     let configured = Configured::new(&lab, "220 next ESMTP", &rules);
     let mut configuration = fs::read_to_string(lab.path("postseal.toml")).expect("a configuration");
-    configuration += &format!(
-        "[[token]]\nuri = \"pkcs11:token=mail\"\nmodule = \"{CLIENT}\"\npin = {{ credential = \"pin\" }}\n"
-    );
+    configuration +=
+        &format!("[[token]]\nuri = \"pkcs11:token=mail\"\nmodule = \"{CLIENT}\"\npin = {{ credential = \"pin\" }}\n");
     lab.write("postseal.toml", configuration);
     own(&lab.path("pin"));
     let credentials = format!("CREDENTIALS_DIRECTORY={}", lab.path("").display());
-    let service = configured.serve_under(&["env", &address, &credentials]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
+    let service =
+        configured.serve_under(&["env", &address, &credentials]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
     let plain = letter("alice@example.org", "x@signed.example");
     let letters = [
         Letter {

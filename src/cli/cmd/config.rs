@@ -117,11 +117,13 @@ fn check(what: &Check, session: &Session) -> Result<ExitCode> {
             }
         });
         // A token that is not there may be there when the service asks.
-        problems.extend(TokenProbe::new(&config.tokens, ProbeLogin::IfUntried).ask().into_iter().map(|error| Problem {
-            line: 0,
-            grade: if error.kind() == Kind::TryAgain { Grade::Warning } else { Grade::Error },
-            message: error.to_string(),
-            hint: error.hint().cloned(),
+        problems.extend(TokenProbe::new(&config.tokens, ProbeLogin::IfUntried).ask().into_iter().map(|error| {
+            Problem {
+                line: 0,
+                grade: if error.kind() == Kind::TryAgain { Grade::Warning } else { Grade::Error },
+                message: error.to_string(),
+                hint: error.hint().cloned(),
+            }
         }));
         problems.sort_by_key(|problem| problem.line);
     }

@@ -69,7 +69,9 @@ pub(crate) fn run(what: &Store, session: &Session) -> Result<ExitCode> {
             ));
             if carried != Carried::default() {
                 let Carried { in_use, pending } = carried;
-                show::aside(&format!("found on the network: {in_use} keys in use and {pending} pending ones came along\n"));
+                show::aside(&format!(
+                    "found on the network: {in_use} keys in use and {pending} pending ones came along\n"
+                ));
             }
         }
         Store::Connect(Later(Connect { urls })) => {

@@ -109,11 +109,8 @@ impl Writer<'_> {
     /// Notes which keys of a certificate are on tokens, if any.
     pub(in crate::store) fn note_tokens(&self, fingerprint: &str, names: Vec<String>) -> Result<()> {
         let mut all = self.token_names()?;
-        let before = if names.is_empty() {
-            all.remove(fingerprint)
-        } else {
-            all.insert(fingerprint.to_owned(), names.clone())
-        };
+        let before =
+            if names.is_empty() { all.remove(fingerprint) } else { all.insert(fingerprint.to_owned(), names.clone()) };
         if before.unwrap_or_default() == names {
             return Ok(());
         }

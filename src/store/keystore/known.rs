@@ -24,10 +24,7 @@ impl Moment {
     /// # Errors
     ///
     /// Those of `read`.
-    pub(super) fn statements<E>(
-        &self,
-        read: impl FnOnce() -> Result<Vec<Arc<[u8]>>, E>,
-    ) -> Result<Vec<Arc<[u8]>>, E> {
+    pub(super) fn statements<E>(&self, read: impl FnOnce() -> Result<Vec<Arc<[u8]>>, E>) -> Result<Vec<Arc<[u8]>>, E> {
         if let Some(known) = &*locked(&self.statements) {
             return Ok(known.clone());
         }

@@ -22,7 +22,14 @@ pub(super) struct Nodes {
 
 impl Nodes {
     pub(super) fn new(primary: Pool, findings: Pool, replicas: Vec<Pool>) -> Nodes {
-        Nodes { primary, findings, replicas, next: AtomicUsize::new(0), watch: Arc::default(), answers: Answers::default() }
+        Nodes {
+            primary,
+            findings,
+            replicas,
+            next: AtomicUsize::new(0),
+            watch: Arc::default(),
+            answers: Answers::default(),
+        }
     }
 
     /// The replicas in turn; `None` when there are none.

@@ -75,7 +75,11 @@ fn several_machines_with_one_database() {
         server.path("ca.pem").display()
     );
     lab.write("try", format!("{environment}\n{MACHINE}"));
-    if lab.shell("cp -r . ../try-$$ && cd ../try-$$ && unshare --mount sh try; code=$?; rm -rf ../try-$$; exit $code").code != 0 {
+    if lab
+        .shell("cp -r . ../try-$$ && cd ../try-$$ && unshare --mount sh try; code=$?; rm -rf ../try-$$; exit $code")
+        .code
+        != 0
+    {
         requirements::missing("the right to mount");
         return;
     }

@@ -29,7 +29,6 @@ each! {
     a_server_that_fails_is_not_asked_for_other_addresses,
 }
 
-
 fn answers_are_kept_for_their_times(kept: Kept) {
     let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "")], "openpgpkey.down.test. A 127.1.0.1\n") else { return };
     net.publish_new("bob@a.test");

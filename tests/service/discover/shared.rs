@@ -33,7 +33,10 @@ impl Net {
 
     /// The key to which another machine encrypts.
     fn used_on(&self, name: &str, address: &str) -> Done {
-        self.on(name, &["encrypt", "--discover", "--text", "--from", "alice@example.org", "--to", address, "--", "text"])
+        self.on(
+            name,
+            &["encrypt", "--discover", "--text", "--from", "alice@example.org", "--to", address, "--", "text"],
+        )
     }
 
     fn pending_on(&self, name: &str) -> Vec<Value> {
@@ -49,7 +52,8 @@ fn named<'a>(done: &Done, keys: &'a [String]) -> Option<&'a String> {
 
 #[test]
 fn two_machines_ask_once() {
-    let Some(net) = Net::at(Kept::Shared, &[("openpgpkey.a.test", "limit_rate 2k;")], "openpgpkey.down.test. A 127.1.0.1\n")
+    let Some(net) =
+        Net::at(Kept::Shared, &[("openpgpkey.a.test", "limit_rate 2k;")], "openpgpkey.down.test. A 127.1.0.1\n")
     else {
         return;
     };
@@ -71,7 +75,8 @@ fn two_machines_ask_once() {
     net.encrypt("dave@down.test").code(75);
     let done = net.used_on("other", "dave@down.test").code(75);
     assert!(done.stderr.contains("dave@down.test"), "{}", done.stderr);
-    let asked = |name: &str| Server::shared().psql(name, "SELECT count(*) FROM postseal.answer WHERE outcome = 'failed'");
+    let asked =
+        |name: &str| Server::shared().psql(name, "SELECT count(*) FROM postseal.answer WHERE outcome = 'failed'");
     assert_ne!(asked(net.database.as_deref().expect("a database")).expect("a count"), "0");
     // No file is left on a machine.
     net.lab.shell("ls home/discovery* other/discovery*").code(2);
@@ -137,7 +142,10 @@ fn what_was_found_moves_with_the_keys() {
         assert!(done.stderr.contains(&first), "{}", done.stderr);
         let pending = net.pending();
         assert_eq!(pending.len(), 1, "{rejected} was rejected: {pending:?}");
-        assert_eq!((&pending[0]["fingerprint"], &pending[0]["in_use"]), (&second.clone().into(), &first.clone().into()));
+        assert_eq!(
+            (&pending[0]["fingerprint"], &pending[0]["in_use"]),
+            (&second.clone().into(), &first.clone().into())
+        );
     };
     is_as_before(&net);
     let (name, url) = new_database();

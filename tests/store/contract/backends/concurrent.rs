@@ -67,10 +67,7 @@ pub(super) fn no_look_answers_with_what_was_before(shared: &dyn Shared) {
     };
     thread::scope(|scope| {
         let readers: Vec<_> = (0..3).map(|_| scope.spawn(look)).collect();
-        let writers = [
-            scope.spawn(|| write(&here, "here", &seen)),
-            scope.spawn(|| write(&there, "there", &|_| {})),
-        ];
+        let writers = [scope.spawn(|| write(&here, "here", &seen)), scope.spawn(|| write(&there, "there", &|_| {}))];
         let written: Vec<_> = writers.map(|writer| writer.join()).into();
         is_over.store(true, Ordering::SeqCst);
         for ended in written.into_iter().chain(readers.into_iter().map(|reader| reader.join())) {

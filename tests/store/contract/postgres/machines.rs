@@ -84,7 +84,10 @@ fn each_role_can_do_what_it_is_for() {
     // What was found on the network.
     let pending = |home: &Path| run(home, &["key", "pending"]);
     assert_eq!(pending(machine.home()), (0, String::new(), String::new()));
-    let rows = server.psql("roles", "SET ROLE mx1; DELETE FROM postseal.answer; DELETE FROM postseal.used; DELETE FROM postseal.renewal");
+    let rows = server.psql(
+        "roles",
+        "SET ROLE mx1; DELETE FROM postseal.answer; DELETE FROM postseal.used; DELETE FROM postseal.renewal",
+    );
     assert_eq!(rows, Ok(String::new()));
     let sql = "SET ROLE mx1; CREATE TABLE postseal.mine (number integer)";
     assert!(server.psql("roles", sql).unwrap_err().contains("permission denied for schema"));
