@@ -6,6 +6,7 @@
 
 mod carry;
 mod fetches;
+mod files;
 mod place;
 mod rows;
 mod sqlite;

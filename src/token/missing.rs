@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Contents, KnownPins, Pins};
+use super::{Contents, KnownPins, Pins, ProbeLogin};
 use crate::{
     base::{Error, Random, Result},
     crypto::{KeyAlgorithm, PublicParts, SecretKey},
@@ -13,17 +13,6 @@ use crate::{
 #[derive(Debug)]
 pub struct OpenTokens {
     known: usize,
-}
-
-/// Whether a probe logs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeLogin {
-    /// As an operation does.
-    AsUsual,
-    /// Only if no wrong PIN was given to the token since the last right one.
-    IfUntried,
-    /// No.
-    None,
 }
 
 impl OpenTokens {

@@ -22,12 +22,10 @@ mod open;
 mod pin;
 
 #[cfg(not(feature = "pkcs11"))]
-pub use missing::{OpenTokens, ProbeLogin};
-#[cfg(feature = "pkcs11")]
-pub use module::ProbeLogin;
+pub use missing::OpenTokens;
 #[cfg(feature = "pkcs11")]
 pub use open::OpenTokens;
-pub use pin::{KnownPins, KnownToken, Pin, Pins};
+pub use pin::{KnownPins, KnownToken, Pin, Pins, ProbeLogin};
 
 use crate::{crypto::PublicParts, keys::TokenUri};
 

@@ -18,7 +18,7 @@ use cryptoki::{
 };
 
 use super::{
-    Pin, Pins,
+    Pin, Pins, ProbeLogin,
     failure::{Failure, gone, words},
     object,
 };
@@ -55,17 +55,6 @@ pub(super) struct Place<'a> {
     pub(super) token: &'a TokenUri,
     pub(super) public: Option<&'a PublicParts>,
     pub(super) pins: &'a dyn Pins,
-}
-
-/// Whether a probe logs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeLogin {
-    /// As an operation does.
-    AsUsual,
-    /// Only if no wrong PIN was given to the token since the last right one, by whatever program: a probe that is repeated does not lock it.
-    IfUntried,
-    /// No.
-    None,
 }
 
 /// Which session an operation takes.

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
-    Contents, KnownPins, KnownToken, Pin, Pins,
+    Contents, KnownPins, KnownToken, Pin, Pins, ProbeLogin,
     key::KeyOnToken,
-    module::{Module, Place, ProbeLogin},
+    module::{Module, Place},
     object,
 };
 use crate::{

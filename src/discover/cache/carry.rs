@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{
-    place::{COMING, FILE, absent_is_fine, exists},
+    files::{COMING, FILE, absent_is_fine, exists},
     rows::Cells,
     sqlite::Sqlite,
 };

@@ -1,7 +1,7 @@
 //! Where what was found is kept.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -9,7 +9,11 @@ use std::{
     },
 };
 
-use super::{carry::carried, sqlite::Sqlite};
+use super::{
+    carry::carried,
+    files::{COMING, FILE, absent_is_fine, exists},
+    sqlite::Sqlite,
+};
 use crate::{
     base::{Error, Kind, Result},
     keys::{FindingRows, Findings},
@@ -117,20 +121,3 @@ fn leave(home: &Path, tables: &dyn Findings) -> Result<()> {
     }
     Ok(())
 }
-
-pub(super) fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|error| Error::io(path.display(), &error))
-}
-
-/// Another process may have done it.
-pub(super) fn absent_is_fine(path: &Path, done: io::Result<()>) -> Result<()> {
-    match done {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path.display(), &error)),
-        _ => Ok(()),
-    }
-}
-
-/// The file within a home.
-pub(super) const FILE: &str = "discovery.sqlite";
-/// What the file is called until the keys of the home are in it.
-pub(super) const COMING: &str = "discovery.sqlite.coming";
