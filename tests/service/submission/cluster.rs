@@ -92,7 +92,7 @@ fn nodes_are_restarted_one_after_the_other() {
         node.terminate();
         node.open_until_it_stays();
     };
-    let run = Run::under(postfix.port(), how_many(150), restart, |pause| {
+    let run = Run::under(postfix.port(), how_many(40), restart, |pause| {
         thread::sleep(pause(300, 900));
         let begin = Instant::now();
         // Between two restarts a node may be away: another one is told then.
