@@ -345,7 +345,8 @@ impl Session {
         }
         if let Some(settings) = &self.network {
             let home = self.place_of_home()?;
-            let (all, discovery) = with_network(keys, settings, home.as_deref(), self.shared_clock(), &self.limits);
+            let (clock, rows) = (self.shared_clock(), self.home.get());
+            let (all, discovery) = with_network(keys, settings, home.as_deref(), rows, clock, &self.limits);
             if let Some(home) = self.home.get() {
                 record_choices(&discovery, home);
             }
@@ -366,6 +367,7 @@ impl Session {
             keys,
             store: self.home.get().map(|home| Arc::clone(home) as Arc<dyn StatementStore>),
             home: self.place_of_home()?,
+            findings: self.home.get().and_then(Keystore::findings),
             clock: self.shared_clock(),
             random: Arc::new(SystemRandom),
             legacy: self.legacy(),

@@ -1,34 +1,36 @@
-//! What was found and not found, for all processes of a home: one SQLite file beside the key store. It may be deleted when none of them runs;
-//! what is lost then is which key is in use for an address, and what is pending.
+//! What was found and not found, for all processes of a home, or of all homes with one database: one SQLite file beside the key store, or tables of the
+//! database (`place`). The file may be deleted when no process runs; what is lost then is which key is in use for an address, and what is pending.
+//!
+//! Several machines work on the tables at once, so each question that decides something is one statement, or is asked again after the statement
+//! that takes the turn.
 
+mod carry;
 mod fetches;
+mod files;
+mod place;
+mod rows;
+mod sqlite;
 
 use std::{
-    fmt, fs,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    path::Path,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
-
+pub use self::carry::{Carried, carry};
 pub(super) use self::fetches::{FetchTurn, Renewal};
+use self::{place::Place, rows::Cells};
 use super::{Choice, Chosen, Method};
 use crate::{
-    base::{Clock, Error, Kind, Result},
-    keys::{Handle, ProtocolName},
+    base::{Clock, Error, Result},
+    keys::{FindingRows, FindingValue, Findings, Handle, ProtocolName},
     mail::Address,
 };
 
-/// The file within a home.
-const FILE: &str = "discovery.sqlite";
-
 /// Answers of sources, the keys in use, the keys that are pending, and what is known of fetches of revocations.
+#[derive(Debug)]
 pub(super) struct Cache {
-    /// `None`: in memory.
-    path: Option<PathBuf>,
-    opened: OnceLock<Result<Mutex<Connection>>>,
+    place: Place,
 }
 
 /// What a source said.
@@ -81,33 +83,6 @@ pub struct Pending {
     pub octets: Vec<u8>,
 }
 
-const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS answer (
-    method TEXT NOT NULL, address TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL,
-    octets BLOB NOT NULL, PRIMARY KEY (method, address)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS asking (
-    method TEXT NOT NULL, address TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (method, address)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS used (
-    protocol TEXT NOT NULL, address TEXT NOT NULL, fingerprint TEXT NOT NULL, at INTEGER NOT NULL, octets BLOB NOT NULL,
-    PRIMARY KEY (protocol, address)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refreshed (address TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pending (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, protocol TEXT NOT NULL, address TEXT NOT NULL, fingerprint TEXT NOT NULL, method TEXT NOT NULL,
-    at INTEGER NOT NULL, octets BLOB NOT NULL, rejected INTEGER NOT NULL, UNIQUE (protocol, address, fingerprint)
-) STRICT;
-CREATE TABLE IF NOT EXISTS fetching (place TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unfetched (
-    place TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS renewal (
-    place TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, url TEXT NOT NULL, path BLOB NOT NULL, asked INTEGER NOT NULL, until INTEGER NOT NULL,
-    due INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-
 impl Pending {
     /// What the owner said of it.
     pub(super) fn chosen(&self, choice: Choice) -> Chosen<'_> {
@@ -116,9 +91,9 @@ impl Pending {
 }
 
 impl Cache {
-    /// In the file [`FILE`] of `home`, or in memory. Nothing is opened yet.
-    pub(super) fn new(home: Option<&Path>) -> Cache {
-        Cache { path: home.map(|home| home.join(FILE)), opened: OnceLock::new() }
+    /// In the tables that machines share, in a file of `home`, or in memory. Nothing is opened yet.
+    pub(super) fn new(home: Option<&Path>, shared: Option<&Arc<dyn Findings>>) -> Cache {
+        Cache { place: Place::new(home, shared) }
     }
 
     /// Whose turn it is to ask `method` for `address`. The turn is this caller's for `lease`. `clock` is read within the change: another process may have
@@ -126,39 +101,34 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// `TryAgain`, `Io` or `Damaged`: the file cannot be used.
+    /// `TryAgain`, `Io` or `Damaged`: the file or the database cannot be used.
     pub(super) fn turn(&self, method: Method, address: &Address, clock: &dyn Clock, lease: Duration) -> Result<Turn> {
-        let key = key(address);
-        self.change(|connection| {
-            let now_ms = milliseconds(clock.now());
-            let found = connection
-                .query_row(
-                    "SELECT outcome, detail, octets FROM answer WHERE method = ?1 AND address IN (?2, ?4) AND at <= ?3 AND until > ?3
-                     ORDER BY address = ?4",
-                    params![method.name(), key, now_ms, server(method, address)],
-                    answer,
-                )
-                .optional()?;
-            if let Some(answer) = found {
+        let (own, server) = (key(address), server(method, address));
+        self.place.change(|rows| {
+            let now = milliseconds(clock.now());
+            if let Some(answer) = answer(rows, method, &own, &server, now)? {
                 return Ok(Turn::Known(answer));
             }
-            let until: Option<i64> = connection
-                .query_row(
-                    "SELECT until FROM asking WHERE method = ?1 AND address = ?2",
-                    params![method.name(), key],
-                    |row| row.get(0),
-                )
-                .optional()?;
             // A lease of a killed process ends by itself.
-            let end = now_ms.saturating_add(span(lease));
-            if until.is_some_and(|until| until > now_ms && until <= end) {
+            let end = now.saturating_add(span(lease));
+            let taken = rows.execute(
+                "INSERT INTO asking (method, address, until) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (method, address) DO UPDATE SET until = excluded.until WHERE asking.until <= ?4 OR asking.until > ?5",
+                &[
+                    method.name().into(),
+                    own.as_str().into(),
+                    end.into(),
+                    now.into(),
+                    end.saturating_add(span(SKEW)).into(),
+                ],
+            )?;
+            if taken == 0 {
                 return Ok(Turn::Wait);
             }
-            connection.execute(
-                "INSERT OR REPLACE INTO asking (method, address, until) VALUES (?1, ?2, ?3)",
-                params![method.name(), key, end],
-            )?;
-            Ok(Turn::Ask)
+            // Another machine may have answered since.
+            let Some(answer) = answer(rows, method, &own, &server, now)? else { return Ok(Turn::Ask) };
+            release(rows, method, &own)?;
+            Ok(Turn::Known(answer))
         })
     }
 
@@ -182,22 +152,31 @@ impl Cache {
         };
         // What a server that is there says for one address ends what was remembered of it for all.
         let (own, server) = (key(address), server(method, address));
-        let rows: &[&str] = if matches!(answer, Answer::Down(_)) { &[&own, &server] } else { &[&own] };
-        self.change(|connection| {
-            let now_ms = milliseconds(clock.now());
-            connection.execute("DELETE FROM answer WHERE until <= ?1", params![now_ms])?;
-            connection.execute("DELETE FROM answer WHERE method = ?1 AND address = ?2", params![method.name(), server])?;
-            for row in rows {
-                connection.execute(
-                    "INSERT OR REPLACE INTO answer (method, address, at, until, outcome, detail, octets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![method.name(), row, now_ms, now_ms.saturating_add(span(period)), outcome, detail, octets],
+        let kept: &[&str] = if matches!(answer, Answer::Down(_)) { &[&own, &server] } else { &[&own] };
+        self.place.change(|rows| {
+            let now = milliseconds(clock.now());
+            rows.execute("DELETE FROM answer WHERE until <= ?1", &[now.into()])?;
+            rows.execute(
+                "DELETE FROM answer WHERE method = ?1 AND address = ?2",
+                &[method.name().into(), server.as_str().into()],
+            )?;
+            for address in kept {
+                rows.execute(
+                    "INSERT INTO answer (method, address, at, until, outcome, detail, octets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                     ON CONFLICT (method, address) DO UPDATE SET at = excluded.at, until = excluded.until, outcome = excluded.outcome,
+                     detail = excluded.detail, octets = excluded.octets",
+                    &[
+                        method.name().into(),
+                        (*address).into(),
+                        now.into(),
+                        now.saturating_add(span(period)).into(),
+                        outcome.into(),
+                        detail.into(),
+                        octets.into(),
+                    ],
                 )?;
             }
-            connection.execute(
-                "DELETE FROM asking WHERE method = ?1 AND address = ?2",
-                params![method.name(), key(address)],
-            )?;
-            Ok(())
+            release(rows, method, &own)
         })
     }
 
@@ -207,12 +186,7 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(super) fn in_use(&self, protocol: ProtocolName, address: &Address) -> Result<Option<InUse>> {
-        let found: Option<(String, Vec<u8>)> = self.change(|connection| {
-            let sql = "SELECT fingerprint, octets FROM used WHERE protocol = ?1 AND address = ?2";
-            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            connection.query_row(sql, params![protocol.name(), key(address)], row).optional()
-        })?;
-        found.map(|(fingerprint, octets)| Ok(InUse { fingerprint: Handle::parse(&fingerprint)?, octets })).transpose()
+        self.place.change(|rows| in_use(rows, protocol, address))
     }
 
     /// The addresses that have a key in use.
@@ -221,9 +195,9 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(super) fn addresses(&self) -> Result<Vec<String>> {
-        self.change(|connection| {
-            let mut statement = connection.prepare("SELECT DISTINCT address FROM used ORDER BY address")?;
-            statement.query_map([], |row| row.get(0))?.collect()
+        self.place.change(|rows| {
+            let found = rows.query("SELECT DISTINCT address FROM used ORDER BY address", &[])?;
+            found.into_iter().map(|row| Cells::of(row).text()).collect()
         })
     }
 
@@ -233,40 +207,61 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(super) fn refreshes(&self, address: &Address, time: SystemTime, now: SystemTime) -> Result<bool> {
-        self.change(|connection| {
-            let rows = connection.execute(
+        self.place.change(|rows| {
+            let changed = rows.execute(
                 "INSERT INTO refreshed (address, at) VALUES (?1, ?2)
-                 ON CONFLICT (address) DO UPDATE SET at = ?2 WHERE at < ?3 OR at > ?2",
-                params![key(address), milliseconds(now), milliseconds(time)],
+                 ON CONFLICT (address) DO UPDATE SET at = excluded.at WHERE refreshed.at < ?3 OR refreshed.at > ?4",
+                &[
+                    key(address).as_str().into(),
+                    milliseconds(now).into(),
+                    milliseconds(time).into(),
+                    milliseconds(now + SKEW).into(),
+                ],
             )?;
-            Ok(rows > 0)
+            Ok(changed > 0)
         })
     }
 
-    /// Makes a key the one in use for `address`.
+    /// Makes a key the one in use for `address`, which has none, after `choose`. Returns the other one when it has one: another process was first.
+    ///
+    /// # Errors
+    ///
+    /// Those of `choose`; as [`Cache::turn`].
+    pub(super) fn first(
+        &self,
+        protocol: ProtocolName,
+        address: &Address,
+        new: &InUse,
+        now: SystemTime,
+        choose: &dyn Fn() -> Result<()>,
+    ) -> Result<Option<InUse>> {
+        self.place.change(|rows| {
+            let made = rows.execute(
+                "INSERT INTO used (protocol, address, fingerprint, at, octets) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (protocol, address) DO NOTHING",
+                &used(protocol, address, new, now),
+            )?;
+            if made == 0 { in_use(rows, protocol, address) } else { choose().map(|()| None) }
+        })
+    }
+
+    /// Replaces the copy `old` of the key in use for `address` by a newer one, unless it was replaced already.
     ///
     /// # Errors
     ///
     /// As [`Cache::turn`].
-    pub(super) fn put_in_use(
-        &self,
-        protocol: ProtocolName,
-        address: &Address,
-        key_in_use: &InUse,
-        now: SystemTime,
-    ) -> Result<()> {
-        self.change(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO used (protocol, address, fingerprint, at, octets) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    protocol.name(),
-                    key(address),
-                    key_in_use.fingerprint.as_str(),
-                    milliseconds(now),
-                    key_in_use.octets
-                ],
-            )?;
-            Ok(())
+    pub(super) fn renew(&self, protocol: ProtocolName, address: &Address, old: &InUse, new: &InUse) -> Result<()> {
+        self.place.change(|rows| {
+            let sql =
+                "UPDATE used SET octets = ?4 WHERE protocol = ?1 AND address = ?2 AND fingerprint = ?3 AND octets = ?5";
+            let values = [
+                protocol.name().into(),
+                key(address).as_str().into(),
+                old.fingerprint.as_str().into(),
+                new.octets.as_slice().into(),
+                old.octets.as_slice().into(),
+            ];
+            rows.execute(sql, &values).map(drop)
         })
     }
 
@@ -276,19 +271,20 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(super) fn hold(&self, method: Method, address: &Address, found: &InUse, now: SystemTime) -> Result<bool> {
-        self.change(|connection| {
-            let rows = connection.execute(
-                "INSERT OR IGNORE INTO pending (protocol, address, fingerprint, method, at, octets, rejected) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
-                params![
-                    method.protocol().name(),
-                    key(address),
-                    found.fingerprint.as_str(),
-                    method.name(),
-                    milliseconds(now),
-                    found.octets
+        self.place.change(|rows| {
+            let changed = rows.execute(
+                "INSERT INTO pending (protocol, address, fingerprint, method, at, octets, rejected) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)
+                 ON CONFLICT (protocol, address, fingerprint) DO NOTHING",
+                &[
+                    method.protocol().name().into(),
+                    key(address).as_str().into(),
+                    found.fingerprint.as_str().into(),
+                    method.name().into(),
+                    milliseconds(now).into(),
+                    found.octets.as_slice().into(),
                 ],
             )?;
-            Ok(rows > 0)
+            Ok(changed > 0)
         })
     }
 
@@ -298,116 +294,117 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(super) fn pending(&self) -> Result<Vec<Pending>> {
-        self.change(|connection| {
-            let sql = "SELECT pending.id, pending.address, pending.protocol, pending.fingerprint, IFNULL(used.fingerprint, ''), pending.method,
+        self.place.change(|rows| {
+            let sql = "SELECT pending.id, pending.address, pending.protocol, pending.fingerprint, COALESCE(used.fingerprint, ''), pending.method,
                 pending.at, pending.octets FROM pending
                 LEFT JOIN used ON used.protocol = pending.protocol AND used.address = pending.address WHERE rejected = 0 ORDER BY id";
-            let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map([], |row| {
-                let protocol: String = row.get(2)?;
-                let at: i64 = row.get(6)?;
-                Ok(Pending {
-                    id: row.get(0)?,
-                    address: row.get(1)?,
-                    protocol: if protocol == "smime" { ProtocolName::Smime } else { ProtocolName::Pgp },
-                    fingerprint: row.get(3)?,
-                    in_use: row.get(4)?,
-                    method: row.get(5)?,
-                    at: time(at),
-                    octets: row.get(7)?,
-                })
-            })?;
-            rows.collect()
+            rows.query(sql, &[])?.into_iter().map(|row| pending(&mut Cells::of(row))).collect()
         })
     }
 
-    /// Ends a pending key: rejected, it is held no more and not used either.
+    /// Ends a pending key after `choose`: rejected, it is held no more and not used either.
     ///
     /// # Errors
     ///
-    /// As [`Cache::turn`].
-    pub(super) fn reject(&self, id: i64) -> Result<()> {
-        self.change(|connection| connection.execute("UPDATE pending SET rejected = 1 WHERE id = ?1", params![id]))
-            .map(drop)
-    }
-
-    /// Ends a pending key that is in use from now on.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cache::turn`].
-    pub(super) fn forget_pending(&self, id: i64) -> Result<()> {
-        self.change(|connection| connection.execute("DELETE FROM pending WHERE id = ?1", params![id])).map(drop)
-    }
-
-    /// Runs `work` as one change.
-    fn change<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let mut connection = self.connection()?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let done = transaction.and_then(|transaction| {
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        });
-        done.map_err(|error| self.failed(&error))
-    }
-
-    fn connection(&self) -> Result<MutexGuard<'_, Connection>> {
-        let opened = self.opened.get_or_init(|| self.open().map(Mutex::new));
-        match opened {
-            Ok(connection) => Ok(connection.lock().unwrap_or_else(PoisonError::into_inner)),
-            Err(error) => Err(error.clone()),
-        }
-    }
-
-    fn open(&self) -> Result<Connection> {
-        let opened = match &self.path {
-            None => Connection::open_in_memory(),
-            Some(path) => {
-                let folder = path.parent().unwrap_or(Path::new(""));
-                let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-                made.map_err(|error| Error::io(folder.display(), &error))?;
-                // The folder may be open to a group.
-                let made = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-                made.map_err(|error| Error::io(path.display(), &error))?;
-                Connection::open(path)
+    /// `NoKey` when it is not pending any more; those of `choose`; as [`Cache::turn`].
+    pub(super) fn reject(&self, id: i64, choose: &dyn Fn() -> Result<()>) -> Result<()> {
+        self.place.change(|rows| {
+            match rows.execute("UPDATE pending SET rejected = 1 WHERE id = ?1 AND rejected = 0", &[id.into()])? {
+                0 => Err(not_pending(id)),
+                _ => choose(),
             }
-        };
-        let prepared = opened.and_then(|connection| {
-            connection.busy_timeout(Duration::from_secs(2))?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            // What is lost by a power failure is asked again.
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            connection.execute_batch(TABLES)?;
-            Ok(connection)
-        });
-        prepared.map_err(|error| self.failed(&error))
+        })
     }
 
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        let place = self.path.as_ref().map_or_else(|| "keys found".to_owned(), |path| path.display().to_string());
-        let kind = match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => Kind::Damaged,
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Kind::TryAgain,
-            _ => Kind::Io,
-        };
-        Error::new(kind, format!("{place}: {error}").to_lowercase())
+    /// Makes a pending key the one in use for its address, after `choose`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::reject`].
+    pub(super) fn accept(
+        &self,
+        id: i64,
+        protocol: ProtocolName,
+        address: &Address,
+        new: &InUse,
+        now: SystemTime,
+        choose: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        self.place.change(|rows| {
+            if rows.execute("DELETE FROM pending WHERE id = ?1 AND rejected = 0", &[id.into()])? == 0 {
+                return Err(not_pending(id));
+            }
+            choose()?;
+            let sql = "INSERT INTO used (protocol, address, fingerprint, at, octets) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (protocol, address) DO UPDATE SET fingerprint = excluded.fingerprint, at = excluded.at, octets = excluded.octets";
+            rows.execute(sql, &used(protocol, address, new, now)).map(drop)
+        })
     }
 }
 
-impl fmt::Debug for Cache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("path", &self.path).finish_non_exhaustive()
-    }
+/// What was kept of `address`, or of its server.
+fn answer(rows: &dyn FindingRows, method: Method, own: &str, server: &str, now: i64) -> Result<Option<Answer>> {
+    let found = rows.query(
+        "SELECT outcome, detail, octets FROM answer WHERE method = ?1 AND (address = ?2 OR address = ?3) AND at <= ?4 AND until > ?5
+         ORDER BY CASE WHEN address = ?3 THEN 1 ELSE 0 END LIMIT 1",
+        &[
+            method.name().into(),
+            own.into(),
+            server.into(),
+            now.saturating_add(span(SKEW)).into(),
+            now.into(),
+        ],
+    )?;
+    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    let mut cells = Cells::of(row);
+    let (outcome, detail, octets) = (cells.text()?, cells.text()?, cells.octets()?);
+    Ok(Some(match outcome.as_str() {
+        "found" => Answer::Found(octets),
+        "missing" => Answer::Missing(detail),
+        _ => Answer::Failed(detail),
+    }))
 }
 
-fn answer(row: &Row<'_>) -> rusqlite::Result<Answer> {
-    let outcome: String = row.get(0)?;
-    Ok(match outcome.as_str() {
-        "found" => Answer::Found(row.get(2)?),
-        "missing" => Answer::Missing(row.get(1)?),
-        _ => Answer::Failed(row.get(1)?),
+/// Ends a turn.
+fn release(rows: &dyn FindingRows, method: Method, own: &str) -> Result<()> {
+    let sql = "DELETE FROM asking WHERE method = ?1 AND address = ?2";
+    rows.execute(sql, &[method.name().into(), own.into()]).map(drop)
+}
+
+fn in_use(rows: &dyn FindingRows, protocol: ProtocolName, address: &Address) -> Result<Option<InUse>> {
+    let sql = "SELECT fingerprint, octets FROM used WHERE protocol = ?1 AND address = ?2";
+    let found = rows.query(sql, &[protocol.name().into(), key(address).as_str().into()])?;
+    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    let mut cells = Cells::of(row);
+    Ok(Some(InUse { fingerprint: Handle::parse(&cells.text()?)?, octets: cells.octets()? }))
+}
+
+/// The values of a row of keys in use.
+fn used(protocol: ProtocolName, address: &Address, key_in_use: &InUse, now: SystemTime) -> [FindingValue; 5] {
+    [
+        protocol.name().into(),
+        key(address).as_str().into(),
+        key_in_use.fingerprint.as_str().into(),
+        milliseconds(now).into(),
+        key_in_use.octets.as_slice().into(),
+    ]
+}
+
+fn pending(cells: &mut Cells) -> Result<Pending> {
+    Ok(Pending {
+        id: cells.number()?,
+        address: cells.text()?,
+        protocol: if cells.text()? == "smime" { ProtocolName::Smime } else { ProtocolName::Pgp },
+        fingerprint: cells.text()?,
+        in_use: cells.text()?,
+        method: cells.text()?,
+        at: time(cells.number()?),
+        octets: cells.octets()?,
     })
+}
+
+pub(super) fn not_pending(id: i64) -> Error {
+    Error::no_key(format!("pending key {id}: there is none"))
 }
 
 /// Local parts are compared as [`Address`] compares them.
@@ -434,3 +431,7 @@ fn time(milliseconds: i64) -> SystemTime {
 fn span(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+/// How much the clocks of machines with one database may differ before what one of them says does not count on another. Source: without a time server,
+/// a clock is off by seconds in a week; a greater difference is reported (`clock-skew`).
+const SKEW: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     base::{Clock, Limits, Random},
     crypto::Legacy,
-    keys::{Keys, StatementStore},
+    keys::{Findings, Keys, StatementStore},
 };
 
 /// What [`Statuses`](super::Statuses) takes of this machine.
@@ -17,6 +17,8 @@ pub struct StatusLocal {
     pub store: Option<Arc<dyn StatementStore>>,
     /// Where it is noted what was fetched and what failed, for all processes; `None`: in memory.
     pub home: Option<PathBuf>,
+    /// Where it is noted for several machines, instead of `home`.
+    pub findings: Option<Arc<dyn Findings>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For nonces.

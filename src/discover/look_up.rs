@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Addresses, Choice, Chosen, Local, Method, Pending, Resolver, Settings,
-    cache::{Answer, Cache, InUse, Turn},
+    cache::{Answer, Cache, InUse, Turn, not_pending},
     dane::Validator,
     http::{Bounds, Client, Failure, Plain},
     key_server, ldap, wkd,
@@ -86,7 +86,7 @@ impl Discovery {
     pub fn new(settings: Settings, local: Local) -> Arc<Discovery> {
         Arc::new(Discovery {
             settings,
-            cache: Cache::new(local.home.as_deref()),
+            cache: Cache::new(local.home.as_deref(), local.findings.as_ref()),
             client: OnceLock::new(),
             validator: OnceLock::new(),
             directory: OnceLock::new(),
@@ -193,9 +193,8 @@ impl Discovery {
             .with_hint(Hint::TrustKey(pending.address)));
         }
         let in_use = InUse { fingerprint: Handle::parse(&pending.fingerprint)?, octets: pending.octets.clone() };
-        self.chosen(&pending.chosen(Choice::Accepted))?;
-        self.cache.put_in_use(pending.protocol, &address, &in_use, self.now())?;
-        self.cache.forget_pending(id)?;
+        let choose = || self.chosen(&pending.chosen(Choice::Accepted));
+        self.cache.accept(id, pending.protocol, &address, &in_use, self.now(), &choose)?;
         Ok(pending)
     }
 
@@ -206,14 +205,13 @@ impl Discovery {
     /// As [`Discovery::accept`].
     pub fn reject(&self, id: i64) -> Result<Pending> {
         let pending = self.one_pending(id)?;
-        self.chosen(&pending.chosen(Choice::Rejected))?;
-        self.cache.reject(id)?;
+        self.cache.reject(id, &|| self.chosen(&pending.chosen(Choice::Rejected)))?;
         Ok(pending)
     }
 
     fn one_pending(&self, id: i64) -> Result<Pending> {
         let found = self.cache.pending()?.into_iter().find(|pending| pending.id == id);
-        found.ok_or_else(|| Error::no_key(format!("pending key {id}: there is none")))
+        found.ok_or_else(|| not_pending(id))
     }
 
     /// The answer of a source, from what was kept or from the source.
@@ -406,8 +404,12 @@ impl Discovery {
             self.hold(method, address, &others, now)?;
             return Ok(known);
         }
-        let Some(in_use) = self.cache.in_use(protocol, address)? else {
-            return self.first(method, address, others, now);
+        let in_use = match self.cache.in_use(protocol, address)? {
+            Some(in_use) => in_use,
+            None => match self.first(method, address, &others, now)? {
+                Some(in_use) => in_use,
+                None => return Ok(others),
+            },
         };
         let mut used = self.restored(protocol, address, &in_use)?;
         let (same, others): (Vec<Record>, Vec<Record>) =
@@ -423,21 +425,19 @@ impl Discovery {
         if let Some(used) = &used
             && **used.bytes() != *in_use.octets
         {
-            self.cache.put_in_use(protocol, address, &InUse::of(used), now)?;
+            self.cache.renew(protocol, address, &in_use, &InUse::of(used))?;
         }
         Ok(used.into_iter().collect())
     }
 
-    /// The keys of an address that has none yet. The only usable one is in use from now on.
-    fn first(&self, method: Method, address: &Address, found: Vec<Record>, now: SystemTime) -> Result<Vec<Record>> {
+    /// The keys of an address that has none yet. The only usable one is in use from now on, unless another process has put one in use meanwhile: that one
+    /// is returned.
+    fn first(&self, method: Method, address: &Address, found: &[Record], now: SystemTime) -> Result<Option<InUse>> {
         let mut usable = found.iter().filter(|record| self.unfit(record, address).is_none());
-        if let (Some(only), None) = (usable.next(), usable.next()) {
-            let (address_text, fingerprint) = (address.to_string(), only.fingerprint().as_str());
-            let method_name = method.name();
-            self.chosen(&Chosen { address: &address_text, fingerprint, method: method_name, choice: Choice::First })?;
-            self.cache.put_in_use(method.protocol(), address, &InUse::of(only), now)?;
-        }
-        Ok(found)
+        let (Some(only), None) = (usable.next(), usable.next()) else { return Ok(None) };
+        let (text, fingerprint, name) = (address.to_string(), only.fingerprint().as_str(), method.name());
+        let chosen = Chosen { address: &text, fingerprint, method: name, choice: Choice::First };
+        self.cache.first(method.protocol(), address, &InUse::of(only), now, &|| self.chosen(&chosen))
     }
 
     fn hold(&self, method: Method, address: &Address, others: &[Record], now: SystemTime) -> Result<()> {

@@ -48,7 +48,7 @@ mod wkd;
 #[cfg(feature = "discover")]
 pub use addresses::Addresses;
 #[cfg(feature = "discover")]
-pub use cache::Pending;
+pub use cache::{Carried, Pending, carry};
 pub use chosen::{Choice, Chosen};
 pub use directory::{Clear, Directory, LdapServer, Person, Scheme};
 #[cfg(feature = "discover")]

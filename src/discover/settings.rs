@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use super::Directory;
 use crate::{
     base::{Clock, Limits, Network, Result},
-    keys::{Keys, ProtocolName, Record, Source},
+    keys::{Findings, Keys, ProtocolName, Record, Source},
 };
 
 /// Which sources are asked, and how.
@@ -117,6 +117,8 @@ pub struct Local {
     pub merge: fn(&Record, &Record) -> Result<Record>,
     /// Where what is found is kept, for all processes; `None`: in memory.
     pub home: Option<PathBuf>,
+    /// Where it is kept for several machines, instead of `home`.
+    pub findings: Option<Arc<dyn Findings>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Bounds of what is read.

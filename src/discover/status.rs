@@ -76,7 +76,7 @@ impl Statuses {
     pub fn new(settings: Settings, local: StatusLocal) -> Arc<Statuses> {
         Arc::new(Statuses {
             settings,
-            cache: Cache::new(local.home.as_deref()),
+            cache: Cache::new(local.home.as_deref(), local.findings.as_ref()),
             local,
             client: OnceLock::new(),
             unstored: Mutex::default(),

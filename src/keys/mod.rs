@@ -3,6 +3,7 @@
 mod capabilities;
 mod chain;
 mod deprecated;
+mod findings;
 mod locked;
 mod memory;
 mod query;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use capabilities::{Announcement, Capabilities};
 pub use chain::Chain;
 pub use deprecated::Deprecated;
+pub use findings::{FindingRows, FindingValue, Findings};
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
 pub use query::{Purpose, Query, Reach, Want};

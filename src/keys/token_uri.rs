@@ -102,6 +102,12 @@ impl TokenUri {
         TokenUri { path, id: None, module: None, pin: None }
     }
 
+    /// The key and its token, without module and PIN: what may be shown to everybody who may see the certificate.
+    #[must_use]
+    pub fn name(&self) -> TokenUri {
+        TokenUri { module: None, pin: None, ..self.clone() }
+    }
+
     /// The token in messages: `token mail`, or its URI where that has no label.
     pub fn title(&self) -> String {
         self.attribute("token").map_or_else(|| self.token().to_string(), |label| format!("token {label}"))

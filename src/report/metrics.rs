@@ -68,6 +68,7 @@ struct Figures {
     tenants: BTreeMap<(String, &'static str), u64>,
     readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
+    clock_skew: Option<Duration>,
 }
 
 /// What was done to get certificates from an authority (ACME).
@@ -434,9 +435,9 @@ impl Metrics {
     }
 
     /// Notes whether mail can be handled now, and what is known of keys, for the next page.
-    pub fn note_health(&self, readiness: Readiness, keys: Option<KeyFigures>) {
+    pub fn note_health(&self, readiness: Readiness, keys: Option<KeyFigures>, clock_skew: Option<Duration>) {
         let mut figures = self.figures();
-        (figures.readiness, figures.keys) = (Some(readiness), keys);
+        (figures.readiness, figures.keys, figures.clock_skew) = (Some(readiness), keys, clock_skew);
     }
 
     /// The metrics as a page for Prometheus.
@@ -530,6 +531,8 @@ impl Metrics {
         page.head("postseal_oldest_crl_age_seconds", "gauge", "age of the oldest CRL, of the newest of each issuer");
         let age = figures.keys.and_then(|keys| keys.age_of_oldest_crl);
         page.lines(age.iter().map(|age| (String::new(), age.as_secs())));
+        page.head("postseal_clock_skew_seconds", "gauge", "how far the clock of the database is from this machine's");
+        page.lines(figures.clock_skew.iter().map(|skew| (String::new(), skew.as_secs())));
         page.head("postseal_handle_seconds", "histogram", "time to handle a mail");
         for (listener, mails) in &figures.mails {
             page.histogram(&format!("listener=\"{listener}\""), &mails.times);

@@ -12,17 +12,20 @@ use crate::{
     store::{self, Keystore},
 };
 
-/// `keys`, and the sources of `settings` as their later tiers. What they say is kept in `home`; `None`: in memory.
+/// `keys`, and the sources of `settings` as their later tiers. What they say is kept in `home`, or where `shared` keeps it for several machines; `None`: in
+/// memory.
 pub fn with_network(
     keys: Chain,
     settings: &Settings,
     home: Option<&Path>,
+    shared: Option<&Arc<Keystore>>,
     clock: Arc<dyn Clock>,
     limits: &Limits,
 ) -> (Chain, Arc<Discovery>) {
     let keys: Arc<dyn Keys> = Arc::new(keys);
     let home = home.map(Path::to_path_buf);
-    let local = Local { keys: Arc::clone(&keys), merge: store::merge, home, clock, limits: limits.clone() };
+    let findings = shared.and_then(Keystore::findings);
+    let local = Local { keys: Arc::clone(&keys), merge: store::merge, home, findings, clock, limits: limits.clone() };
     let discovery = Discovery::new(settings.clone(), local);
     let mut chain = Chain::new(vec![keys], store::merge);
     for (name, source) in discovery.sources() {

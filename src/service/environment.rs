@@ -72,7 +72,8 @@ impl Environment {
         let (keys, discovery) = match config.network()? {
             Some(settings) => {
                 let limits = &config.bounds.message;
-                let (keys, discovery) = with_network(keys, &settings, config.home(), Arc::clone(&clock), limits);
+                let (place, home) = (config.home(), opened.home.as_ref());
+                let (keys, discovery) = with_network(keys, &settings, place, home, Arc::clone(&clock), limits);
                 if let Some(home) = &opened.home {
                     record_choices(&discovery, home);
                 }
@@ -86,6 +87,7 @@ impl Environment {
                 keys: Arc::clone(&keys),
                 store: opened.home.clone().map(|home| home as Arc<dyn StatementStore>),
                 home: config.home().map(Path::to_path_buf),
+                findings: opened.home.as_ref().and_then(Keystore::findings),
                 clock: Arc::clone(&clock),
                 random: Arc::new(SystemRandom),
                 legacy: config.legacy,

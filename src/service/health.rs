@@ -5,13 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::tokens::TokenProbe;
 use crate::{
     base::Result,
+    config::Token,
     engine::HandlerConfig,
     keys::{ProtocolName, Query, Want},
     mail::Address,
     report::{KeyFigures, html::KeyEnd},
     store::Keystore,
+    token::ProbeLogin,
     transport::{Health, Quarantine},
 };
 
@@ -20,6 +23,7 @@ pub(super) struct ServiceHealth {
     config: HandlerConfig,
     home: Option<Arc<Keystore>>,
     quarantine: Option<Quarantine>,
+    tokens: TokenProbe,
     /// When the figures were computed, and what they were.
     figures: Mutex<Option<(Instant, KeyFigures)>>,
     /// When the keys that end were looked for, and what was found.
@@ -32,7 +36,19 @@ impl ServiceHealth {
         home: Option<Arc<Keystore>>,
         quarantine: Option<Quarantine>,
     ) -> ServiceHealth {
-        ServiceHealth { config, home, quarantine, figures: Mutex::default(), endings: Mutex::default() }
+        ServiceHealth {
+            config,
+            home,
+            quarantine,
+            tokens: TokenProbe::new(&[], ProbeLogin::AsUsual),
+            figures: Mutex::default(),
+            endings: Mutex::default(),
+        }
+    }
+
+    /// Asks these tokens too.
+    pub(super) fn with_tokens(self, tokens: &[Token]) -> ServiceHealth {
+        ServiceHealth { tokens: TokenProbe::new(tokens, ProbeLogin::AsUsual), ..self }
     }
 
     /// The keys that end within the longest of [`KeyFigures::DAYS`], each once.
@@ -58,13 +74,18 @@ impl ServiceHealth {
 }
 
 impl Health for ServiceHealth {
-    /// Asks the key sources as a message would.
+    /// Asks the key sources as a message would, and the tokens.
     fn ready(&self) -> Result<()> {
         let anyone = Address::parse(&format!("postmaster@{}", self.config.name))?;
         for protocol in [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime] {
             self.config.keys.find(protocol, &Query::manage(Want::Address(&anyone)))?;
         }
-        self.home.as_deref().map_or(Ok(()), Keystore::probe)
+        self.home.as_deref().map_or(Ok(()), Keystore::probe)?;
+        self.tokens.ask().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn clock_skew(&self) -> Option<Duration> {
+        self.home.as_deref().and_then(Keystore::clock_skew)
     }
 
     fn keys(&self) -> Option<KeyFigures> {

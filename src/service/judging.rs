@@ -58,7 +58,7 @@ pub(super) fn isolated(
         policy: parts.policy.clone(),
         limits: parts.limits.clone(),
         // There may be hundreds of tenants, and most of them have no mail now.
-        kept: if config.tenant.is_some() { 1 } else { config.bounds.work.max(2) },
+        kept: if config.tenant.is_some() { 1 } else { config.bounds.work.clamp(2, MOST_IDLE) },
         clock: Arc::clone(&parts.clock),
         ended: Box::new(move || metrics.judge_ended()),
         context: Box::new(move || context()),
@@ -108,3 +108,6 @@ pub fn judge(connection: File, log: impl FnOnce(&Log), context: impl Fn(String))
     let handler: Box<dyn Handler> = Box::new(ReloadableHandler::new(HandlerConfig { policy, ..parts }));
     judge.serve(&*handler, &lists, &limits, context)
 }
+
+/// Processes that wait for mail. Source: four for each core of a machine with four; more of them take memory and no less time.
+const MOST_IDLE: usize = 16;

@@ -107,7 +107,8 @@ impl Builder {
             handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
             quarantine(&config, &clock, &random)?,
-        );
+        )
+        .with_tokens(&config.tokens);
         let mut background = self::background(&config, handler_config(&config, &environment, marker.clone()))?;
         background.extend(network::background(&config, &environment, &self.metrics));
         let marking = handler_config(&config, &environment, marker.clone());

@@ -52,7 +52,7 @@ pub use self::{
     quarantine::{bounces, quarantine},
     sources::OpenSources,
     tenants::measured_handler,
-    tokens::open_tokens,
+    tokens::{TokenProbe, open_tokens},
 };
 use self::{environment::MakeEnvironment, listeners::Builder};
 use crate::{

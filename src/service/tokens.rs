@@ -1,12 +1,20 @@
 //! The tokens of a configuration.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Kind, Result},
     config::{SecretFrom, Token},
     keys::TokenUri,
-    token::{KnownPins, KnownToken, OpenTokens, Pin, Pins},
+    token::{KnownPins, KnownToken, OpenTokens, Pin, Pins, ProbeLogin},
 };
 
 /// Opens keys on the tokens of a configuration, and on those that URIs name with their modules. `pins` is asked for the PINs that are nowhere else.
@@ -18,6 +26,61 @@ pub fn open_tokens(tokens: &[Token], pins: Arc<dyn Pins>) -> OpenTokens {
     });
     OpenTokens::new(KnownPins { tokens: known.collect() }, pins)
 }
+
+/// Asks the tokens of a configuration whether they are there. A module that hangs is waited for a few seconds.
+#[derive(Debug)]
+pub struct TokenProbe {
+    tokens: Arc<OpenTokens>,
+    is_empty: bool,
+    login: ProbeLogin,
+    /// One question at a time.
+    asking: Mutex<()>,
+    /// Whether the answer to an earlier question is still to come.
+    is_waiting: Arc<AtomicBool>,
+}
+
+impl TokenProbe {
+    /// A probe of these tokens.
+    pub fn new(tokens: &[Token], login: ProbeLogin) -> TokenProbe {
+        let is_empty = tokens.is_empty();
+        let tokens = Arc::new(open_tokens(tokens, Arc::new(NoPins)));
+        TokenProbe { tokens, is_empty, login, asking: Mutex::default(), is_waiting: Arc::default() }
+    }
+
+    /// What is wrong with the tokens that have a module: `TryAgain` for one that is not there or does not answer, `Inaccessible` for one that refuses the
+    /// PIN.
+    pub fn ask(&self) -> Vec<Error> {
+        if self.is_empty {
+            return Vec::new();
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_waiting.swap(true, Ordering::SeqCst) {
+            return vec![silent()];
+        }
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let (tokens, login, is_waiting) = (Arc::clone(&self.tokens), self.login, Arc::clone(&self.is_waiting));
+        let started = thread::Builder::new().name("tokens".to_owned()).spawn(move || {
+            let wrong = tokens.probe(login);
+            is_waiting.store(false, Ordering::SeqCst);
+            // Nobody may wait any more.
+            let _ = sender.send(wrong);
+        });
+        match started {
+            Ok(_) => receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| vec![silent()]),
+            Err(error) => {
+                self.is_waiting.store(false, Ordering::SeqCst);
+                vec![Error::io("a thread for tokens", &error)]
+            }
+        }
+    }
+}
+
+fn silent() -> Error {
+    Error::new(Kind::TryAgain, format!("tokens: no answer within {} seconds", PATIENCE.as_secs()))
+}
+
+/// How long tokens may take. Source: smart cards answer within a second, and a load balancer asks every few seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A PIN that the configuration names.
 #[derive(Debug)]

@@ -5,11 +5,16 @@
 //! statement each, and [`Backend`] with its transactions; it calls [`write_digests`](super::write_digests) when it has made its tables.
 //! `tests/store/contract/backends.rs` is the contract that every backend must pass.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use crate::{
     base::{Error, Result},
-    keys::{ProtocolName, Record},
+    keys::{FindingRows, ProtocolName, Record},
 };
 
 /// Where rows are stored.
@@ -47,6 +52,20 @@ pub trait Backend: Debug + Send + Sync {
     /// Whether several machines write here.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// How far the clock of the machine that has the rows is from this one's, while that is known.
+    fn clock_skew(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Changes what was found on the network, where several machines share that too; see [`Findings::change`](crate::keys::Findings::change).
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`; `Unavailable` when this backend [is not shared](Backend::is_shared).
+    fn change_findings(&self, _work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
+        Err(Error::unavailable("what was found on the network is kept on each machine"))
     }
 
     /// Everything as one file that this kind of backend opens, as it is at one moment, after `change` in the copy; `None` when nothing exists.
@@ -203,8 +222,35 @@ pub trait Tx: View {
     fn repair(&self) -> Result<()>;
 }
 
-/// Certificates that were read, by fingerprint.
-pub type Records = BTreeMap<String, Arc<Record>>;
+/// Certificates that were read, by fingerprint. Several threads may read and add at once.
+#[derive(Debug, Default)]
+pub struct Records(RwLock<BTreeMap<String, Arc<Record>>>);
+
+impl Records {
+    /// None.
+    #[must_use]
+    pub fn new() -> Records {
+        Records::default()
+    }
+
+    /// The one with this primary fingerprint.
+    #[must_use]
+    pub fn get(&self, fingerprint: &str) -> Option<Arc<Record>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(fingerprint).map(Arc::clone)
+    }
+
+    /// Adds a certificate, unless it is there. The others are dropped when there are too many.
+    pub fn put(&self, record: &Arc<Record>) {
+        let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if records.len() > MAX_RECORDS {
+            records.clear();
+        }
+        records.entry(record.fingerprint().as_str().to_owned()).or_insert_with(|| Arc::clone(record));
+    }
+}
+
+/// The most certificates in memory.
+const MAX_RECORDS: usize = 10_000;
 
 /// A certificate that was looked up.
 #[derive(Clone, Debug)]

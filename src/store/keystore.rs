@@ -1,7 +1,8 @@
-//! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
+//! Keys in a [`Backend`]: merges certificates, seals secret parts, remembers what was read.
 
 mod audit;
 mod intake;
+mod known;
 mod new_key;
 mod owner;
 mod sealed_files;
@@ -13,11 +14,13 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
+use known::{Known, Moment};
+
 use super::{
-    backend::{Backend, MasterRow, Records},
+    backend::{Backend, MasterRow},
     binding::Origin,
     files::{self, Folder},
     format::{self, Reading},
@@ -30,8 +33,8 @@ use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{
-        Announcement, Binding, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases, ProtocolName, Query, Record,
-        SharedPassphrase, TokenKeys, Tokens, Want,
+        Announcement, Binding, FindingRows, Findings, Handle, Keys, Locked, LockedTokenKeys, Memory, Passphrases,
+        ProtocolName, Query, Record, SharedPassphrase, TokenKeys, Tokens, Want,
     },
     mail::Address,
 };
@@ -80,21 +83,21 @@ pub struct Keystore {
     tokens: Option<Arc<dyn Tokens>>,
     limits: Limits,
     random: Arc<dyn Random>,
-    cache: Mutex<Cache>,
+    known: Known,
+    opened: Mutex<Opened>,
     program: OnceLock<String>,
 }
 
-/// The cache.
+/// What was opened.
 #[derive(Debug, Default)]
-struct Cache {
-    /// Valid as long as `version` is that of the store.
-    records: Records,
-    statements: Option<Vec<Arc<[u8]>>>,
-    version: i64,
+struct Opened {
     data_key: Option<Arc<DataKey>>,
     /// Opened secret parts, with the sealed octets that they came from.
     locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
 }
+
+/// The data key, once it is known.
+type KnownKey = Option<Arc<DataKey>>;
 
 impl fmt::Debug for Keystore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +127,8 @@ impl Keystore {
             tokens: None,
             limits: limits.clone(),
             random: Arc::new(SystemRandom),
-            cache: Mutex::default(),
+            known: Known::default(),
+            opened: Mutex::default(),
             program: OnceLock::new(),
         })
     }
@@ -167,7 +171,7 @@ impl Keystore {
         self.find(ProtocolName::Pgp, &Query::manage(Want::Address(&none)))?;
         self.revocations()?;
         let master = self.look(None, |reader, _| reader.master())?;
-        master.map_or(Ok(()), |master| self.data_key_of(&master, &mut self.cache()).map(drop))
+        master.map_or(Ok(()), |master| self.opened_key(&master).map(drop))
     }
 
     /// Stores a binding of the certificate with this primary fingerprint; returns whether it is new.
@@ -253,10 +257,20 @@ impl Keystore {
         self.held(fingerprint)?.map_or(Ok(None), |held| TokenKeys::read(&held))
     }
 
+    /// The names of the keys on tokens, by the fingerprints of their certificates: without opening secret parts, and without modules and PINs. Names that
+    /// an older version stored are missing until the keys are imported again.
+    ///
+    /// # Errors
+    ///
+    /// Those of a look-up; `Damaged`.
+    pub fn token_names(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        self.look(BTreeMap::new(), |reader, _| reader.token_names())
+    }
+
     /// Secret parts, or where they are on tokens.
     fn held(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
-        self.data_key_of(&master, &mut self.cache())?.open(fingerprint.as_str(), &sealed).map(Some)
+        self.opened_key(&master)?.open(fingerprint.as_str(), &sealed).map(Some)
     }
 
     /// Changes the master key. A file that does not exist is created. The home's own file is removed when it is no longer used, unless the new one is
@@ -266,8 +280,8 @@ impl Keystore {
     ///
     /// `Inaccessible` when the old master key is missing or does not fit; `Usage` for an invalid name; those of writing.
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
-        let place = self.write(Event::Master, |writer, cache| {
-            let data_key = self.data_key(writer, cache)?;
+        let place = self.write(Event::Master, |writer, key| {
+            let data_key = self.data_key(writer, key)?;
             let wrapped = data_key.wrap(master, self.places(), self.random.as_ref())?;
             writer.set_master(&wrapped)?;
             Ok(master::file(&wrapped, self.places()))
@@ -293,30 +307,37 @@ impl Keystore {
         Ok((!has_tokens).then(|| file.into_iter().collect()))
     }
 
-    fn opened(&self, writer: Writer<'_>, cache: &mut Cache, fingerprint: &Handle) -> Result<Option<Secret>> {
+    fn open_sealed(&self, writer: Writer<'_>, key: &mut KnownKey, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some(sealed) = writer.sealed(fingerprint)? else { return Ok(None) };
-        self.data_key(writer, cache)?.open(fingerprint.as_str(), &sealed).map(Some)
+        self.data_key(writer, key)?.open(fingerprint.as_str(), &sealed).map(Some)
     }
 
     /// The data key; the first time, creates one and a master key in the home.
-    fn data_key(&self, writer: Writer<'_>, cache: &mut Cache) -> Result<Arc<DataKey>> {
-        if let Some(key) = &cache.data_key {
-            return Ok(Arc::clone(key));
+    fn data_key(&self, writer: Writer<'_>, known: &mut KnownKey) -> Result<Arc<DataKey>> {
+        if known.is_none()
+            && let Some(master) = writer.master()?
+        {
+            return self.data_key_of(&master, known);
         }
-        if let Some(master) = writer.master()? {
-            return self.data_key_of(&master, cache);
+        if let Some(key) = known {
+            return Ok(Arc::clone(key));
         }
         let key = DataKey::generate(self.random.as_ref())?;
         writer.set_master(&key.wrap(&MasterKey::Home, self.places(), self.random.as_ref())?)?;
-        Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
+        Ok(Arc::clone(known.insert(Arc::new(key))))
     }
 
-    fn data_key_of(&self, master: &MasterRow, cache: &mut Cache) -> Result<Arc<DataKey>> {
-        if let Some(key) = &cache.data_key {
+    fn data_key_of(&self, master: &MasterRow, known: &mut KnownKey) -> Result<Arc<DataKey>> {
+        if let Some(key) = known {
             return Ok(Arc::clone(key));
         }
         let key = DataKey::unwrap(master, self.places())?;
-        Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
+        Ok(Arc::clone(known.insert(Arc::new(key))))
+    }
+
+    /// The data key, remembered.
+    fn opened_key(&self, master: &MasterRow) -> Result<Arc<DataKey>> {
+        self.data_key_of(master, &mut self.opened().data_key)
     }
 
     /// Sealed secret parts, and the wrapped data key; `None` when there are none. Ask for passphrases only after this, so that no lock is held
@@ -335,7 +356,10 @@ impl Keystore {
             let what = "octets of the removed secret key stay in it for now";
             Error::new(error.kind(), format!("{error}: {what}")).with_hint(Hint::EraseRemoved)
         });
-        erased.and_then(|()| self.backend.write(&mut |tx| Writer::new(tx, &Journal::default()).has_erased()))
+        erased.and_then(|()| {
+            let _changing = self.known.change();
+            self.backend.write(&mut |tx| Writer::new(tx, &Journal::default()).has_erased())
+        })
     }
 
     /// The record of a certificate, from its octets alone.
@@ -351,74 +375,69 @@ impl Keystore {
         Places { home: &self.folder, credentials: self.credentials.as_deref(), passphrases: &self.passphrases }
     }
 
-    /// Runs `work` on the rows of one moment; returns `none` when there are none. `work` may run twice.
-    fn look<T>(&self, none: T, mut work: impl FnMut(Reader<'_>, &mut Cache) -> Result<T>) -> Result<T> {
-        let mut cache = self.cache();
+    /// Runs `work` on the rows of one moment, with what is remembered of it; returns `none` when there are none. `work` may run twice.
+    fn look<T>(&self, none: T, mut work: impl FnMut(Reader<'_>, &Moment) -> Result<T>) -> Result<T> {
+        let begun = self.known.begin();
         let mut done = none;
         self.backend.read(&mut |view| {
             let reader = Reader::new(view);
-            cache.follow(reader)?;
-            done = work(reader, &mut cache)?;
+            let moment = self.known.moment(begun, reader.version()?);
+            done = work(reader, &moment)?;
             Ok(())
         })?;
         Ok(done)
     }
 
     /// Runs `work` as one change, which is recorded as `event` where the home has an audit log; creates the store if it does not exist.
-    fn write<T>(&self, event: Event, work: impl FnOnce(Writer<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+    fn write<T>(&self, event: Event, work: impl FnOnce(Writer<'_>, &mut KnownKey) -> Result<T>) -> Result<T> {
         // Temporary files of a killed process may hold a master key.
         sweep(&self.folder);
-        let mut cache = self.cache();
+        let changing = self.known.change();
+        let mut key = self.opened().data_key.clone();
         let journal = Journal::default();
         let (mut work, mut done, mut recorded) = (Some(work), None, None);
         let written = self.backend.write(&mut |tx| {
             let writer = Writer::new(tx, &journal);
-            done = work.take().map(|work| work(writer, &mut cache)).transpose()?;
-            recorded = self.record(event, writer, &mut cache)?;
+            done = work.take().map(|work| work(writer, &mut key)).transpose()?;
+            recorded = self.record(event, writer, &mut key)?;
             Ok(())
         });
+        drop(changing);
         if let (Err(error), Some(recorded)) = (&written, &recorded) {
             self.record_failure(recorded, error);
         }
-        if written.is_err() {
-            // The data key may have been created in the change that failed.
-            cache.data_key = None;
-        }
-        cache.records.clear();
-        cache.statements = None;
         written?;
+        // One that was created in a change that failed is never seen again.
+        self.opened().data_key = key;
         done.ok_or_else(|| Error::new(Kind::Io, "the key store did not run the change"))
     }
 
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where what is found on the network is kept, if several machines share that.
+    pub fn findings(self: &Arc<Self>) -> Option<Arc<dyn Findings>> {
+        self.backend.is_shared().then(|| Arc::clone(self) as Arc<dyn Findings>)
+    }
+
+    /// How far the clock of the machine that has the rows is from this one's, while that is known; only where the rows are on another machine.
+    pub fn clock_skew(&self) -> Option<Duration> {
+        self.backend.clock_skew()
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Cache {
-    /// Drops what another process may have changed.
-    fn follow(&mut self, reader: Reader<'_>) -> Result<()> {
-        let version = reader.version()?;
-        if self.version != version || self.records.len() > MAX_RECORDS {
-            self.records.clear();
-            self.statements = None;
-            self.version = version;
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, found: &[Arc<Record>]) {
-        for record in found {
-            self.records.entry(record.fingerprint().as_str().to_owned()).or_insert_with(|| Arc::clone(record));
-        }
+impl Findings for Keystore {
+    fn change(&self, work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
+        self.backend.change_findings(work)
     }
 }
 
 impl Keys for Keystore {
     fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
-        let mut records = self.look(Vec::new(), |reader, cache| {
-            let found = reader.certificates(protocol, query.want, &cache.records)?;
-            cache.remember(&found);
+        let mut records = self.look(Vec::new(), |reader, moment| {
+            let found = reader.certificates(protocol, query.want, &moment.records)?;
+            moment.remember(&found);
             Ok(found)
         })?;
         // The index compares addresses and key IDs loosely; these are the exact rules.
@@ -433,9 +452,9 @@ impl Keys for Keystore {
     }
 
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
-        let mut anchors = self.look(Vec::new(), |reader, cache| {
-            let found = reader.anchors(&cache.records)?;
-            cache.remember(&found);
+        let mut anchors = self.look(Vec::new(), |reader, moment| {
+            let found = reader.anchors(&moment.records)?;
+            moment.remember(&found);
             Ok(found)
         })?;
         anchors.retain(|record| record.protocol() == ProtocolName::Smime && record.is_anchor());
@@ -443,12 +462,8 @@ impl Keys for Keystore {
     }
 
     fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
-        self.look(Vec::new(), |reader, cache| {
-            if let Some(known) = &cache.statements {
-                return Ok(known.clone());
-            }
-            let found: Vec<Arc<[u8]>> = reader.statements()?.into_iter().map(Arc::from).collect();
-            Ok(cache.statements.insert(found).clone())
+        self.look(Vec::new(), |reader, moment| {
+            moment.statements(|| Ok(reader.statements()?.into_iter().map(Arc::from).collect()))
         })
     }
 
@@ -465,20 +480,20 @@ impl Keystore {
     fn locked(&self, record: &Record) -> Result<Option<Arc<dyn Locked>>> {
         let fingerprint = record.fingerprint();
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
-        let mut cache = self.cache();
-        if let Some((seen, locked)) = cache.locked.get(fingerprint)
+        let mut opened = self.opened();
+        if let Some((seen, locked)) = opened.locked.get(fingerprint)
             && *seen == sealed
         {
             return Ok(Some(Arc::clone(locked)));
         }
-        let octets = self.data_key_of(&master, &mut cache)?.open(fingerprint.as_str(), &sealed)?;
+        let octets = self.data_key_of(&master, &mut opened.data_key)?.open(fingerprint.as_str(), &sealed)?;
         let locked = match TokenKeys::read(&octets)? {
             Some(keys) => {
                 Arc::new(LockedTokenKeys::new(record.protocol(), keys, self.tokens.clone())) as Arc<dyn Locked>
             }
             None => format::of(record.protocol())?.locked(record, octets, &self.passphrases, &self.limits)?,
         };
-        cache.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
+        opened.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
         Ok(Some(locked))
     }
 }
@@ -488,6 +503,3 @@ fn is_of(record: &Record, address: &Address) -> bool {
     record.claimed().iter().any(|own| own.to_string().eq_ignore_ascii_case(&text))
         || record.bindings().iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
 }
-
-/// The most records in the cache.
-const MAX_RECORDS: usize = 10_000;

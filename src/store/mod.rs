@@ -45,7 +45,7 @@ pub use keystore::{AuditPlace, Change, Intake, Keystore, NewKey, Removal, Taken}
 #[cfg(feature = "store")]
 pub use master::MasterKey;
 #[cfg(feature = "store")]
-pub use transfer::{Destination, Transferred, connect, roles, transfer, upgrade};
+pub use transfer::{Carry, Destination, Transferred, connect, roles, transfer, transfer_with, upgrade};
 
 #[cfg(feature = "store")]
 use crate::keys::TokenKeys;

@@ -15,7 +15,10 @@ use super::{
     keystore::audit_name,
     postgres,
 };
-use crate::base::{Error, Kind, Result};
+use crate::{
+    base::{Error, Kind, Result},
+    keys::{FindingRows, Findings},
+};
 
 /// Where the rows of a home are to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,16 @@ pub struct Transferred {
 /// `Usage` when the rows are there already; `CannotCreate` when other rows are; `Damaged` when something cannot be read or was not copied as it is;
 /// those of both backends.
 pub fn transfer(place: &Path, to: &Destination) -> Result<Transferred> {
+    transfer_with(place, to, &mut |_, _| Ok(()))
+}
+
+/// As [`transfer`], with `carry` before the copy is used: it is given the tables of what was found on the network, of the old place and of the new one;
+/// `None` for a file of the home.
+///
+/// # Errors
+///
+/// Those of `carry`; as [`transfer`].
+pub fn transfer_with(place: &Path, to: &Destination, carry: &mut Carry<'_>) -> Result<Transferred> {
     let urls = elsewhere::urls(place)?;
     let (source, target) = match (&urls, to) {
         (None, Destination::Home) => {
@@ -70,6 +83,9 @@ pub fn transfer(place: &Path, to: &Destination) -> Result<Transferred> {
             place.map_or(Ok(()), |place| into.put_total(&audit_name(target.as_ref()), &place))
         })?;
         moved = Some(compared(from, target.as_ref())?);
+        let tables = [&source, &target].map(|backend| backend.is_shared().then(|| Tables(backend.as_ref())));
+        let [old, new] = tables.each_ref().map(|tables| tables.as_ref().map(|tables| tables as &dyn Findings));
+        carry(old, new)?;
         match to {
             Destination::Home => elsewhere::unset(place),
             Destination::Postgres(urls) => elsewhere::set(place, urls),
@@ -81,6 +97,18 @@ pub fn transfer(place: &Path, to: &Destination) -> Result<Transferred> {
         fs::rename(&old, place.join(MOVED)).map_err(|error| Error::io(old.display(), &error))?;
     }
     moved.ok_or_else(|| Error::new(Kind::Io, "the key store did not run the change"))
+}
+
+/// Carries what was found on the network from one place to another.
+pub type Carry<'a> = dyn FnMut(Option<&dyn Findings>, Option<&dyn Findings>) -> Result<()> + 'a;
+
+/// What was found on the network, where a backend keeps that.
+struct Tables<'a>(&'a dyn Backend);
+
+impl Findings for Tables<'_> {
+    fn change(&self, work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
+        self.0.change_findings(work)
+    }
 }
 
 /// From now on the rows of the home at `place` are those of the database of the first URL, which other machines use too; the others are replicas.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Contents, KnownPins, Pins};
+use super::{Contents, KnownPins, Pins, ProbeLogin};
 use crate::{
     base::{Error, Random, Result},
     crypto::{KeyAlgorithm, PublicParts, SecretKey},
@@ -11,12 +11,19 @@ use crate::{
 
 /// Tokens, none of which can be reached.
 #[derive(Debug)]
-pub struct OpenTokens(());
+pub struct OpenTokens {
+    known: usize,
+}
 
 impl OpenTokens {
     /// Takes what is known, and uses none of it.
-    pub fn new(_: KnownPins, _: Arc<dyn Pins>) -> OpenTokens {
-        OpenTokens(())
+    pub fn new(known: KnownPins, _: Arc<dyn Pins>) -> OpenTokens {
+        OpenTokens { known: known.tokens.len() }
+    }
+
+    /// An error for each token that is known.
+    pub fn probe(&self, _: ProbeLogin) -> Vec<Error> {
+        (0..self.known).map(|_| refusal()).collect()
     }
 
     /// Always an error.

@@ -25,7 +25,7 @@ mod pin;
 pub use missing::OpenTokens;
 #[cfg(feature = "pkcs11")]
 pub use open::OpenTokens;
-pub use pin::{KnownPins, KnownToken, Pin, Pins};
+pub use pin::{KnownPins, KnownToken, Pin, Pins, ProbeLogin};
 
 use crate::{crypto::PublicParts, keys::TokenUri};
 

@@ -18,7 +18,7 @@ use cryptoki::{
 };
 
 use super::{
-    Pin, Pins,
+    Pin, Pins, ProbeLogin,
     failure::{Failure, gone, words},
     object,
 };
@@ -118,6 +118,38 @@ impl Module {
             // A token forgets the login with the last session.
             self.put_back(place, Pooled { session, keys: Vec::new() });
             done
+        })
+    }
+
+    /// Asks the token of `place` whether it is there and works, after a login if it is `due`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::with_key`].
+    pub(super) fn probe(&self, place: &Place<'_>, login: ProbeLogin) -> Result<(), Failure> {
+        self.again(place, |context, from| {
+            let (slot, info) = slot(context, place.uri)?;
+            if login == ProbeLogin::IfUntried && info.login_required() && info.user_pin_count_low() {
+                let why = "a wrong PIN was given since the last right one, and none is tried here";
+                return Err(Failure::Stopped(Error::inaccessible(format!("{}: {why}", place.uri.title()))));
+            }
+            let idle = if from == From::Pool { held(&self.idle).get_mut(place.token).and_then(Vec::pop) } else { None };
+            let pooled = match idle {
+                Some(pooled) => pooled,
+                None => {
+                    let session = context.open_ro_session(slot).map_err(|failed| Failure::before(&failed))?;
+                    if login != ProbeLogin::None {
+                        self.log_in(place, &session, &info)?;
+                    }
+                    Pooled { session, keys: Vec::new() }
+                }
+            };
+            // A search that finds nothing costs as much with any number of keys.
+            object::is_taken(&pooled.session, NO_LABEL).map_err(|failed| Failure::before(&failed))?;
+            if login != ProbeLogin::None {
+                self.put_back(place, pooled);
+            }
+            Ok(())
         })
     }
 
@@ -315,6 +347,8 @@ impl fmt::Debug for Module {
     }
 }
 
+/// No key has this label.
+const NO_LABEL: &str = "postseal probe";
 /// Idle sessions of a token that are kept. Source: a smart card has as few as four (PKCS#15), the service as many threads as processors.
 const MAX_IDLE: usize = 16;
 /// A module is not started anew more often than this.

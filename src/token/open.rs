@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
-    Contents, KnownPins, KnownToken, Pin, Pins,
+    Contents, KnownPins, KnownToken, Pin, Pins, ProbeLogin,
     key::KeyOnToken,
     module::{Module, Place},
     object,
@@ -70,6 +70,20 @@ impl OpenTokens {
             key.uri = key.uri.clone().with_module(uri.module_path()).with_pin_source(uri.pin_source());
         }
         Ok(found)
+    }
+
+    /// Asks each token that is known beforehand, with its module, whether it is there and works. It logs in where the PIN is known beforehand too.
+    /// Returns what is wrong, in the order of the tokens. A module may keep this waiting.
+    pub fn probe(&self, login: ProbeLogin) -> Vec<Error> {
+        let probe = |known: &KnownToken| {
+            known.module.as_ref()?;
+            let has_pin = known.pins.is_some() || known.uri.pin_source().is_some();
+            let login = if has_pin { login } else { ProbeLogin::None };
+            let (module, pins) = self.module(&known.uri).ok()?;
+            let place = Place { uri: &known.uri, token: &known.uri.token(), public: None, pins: pins.as_ref() };
+            module.probe(&place, login).err().map(|failure| failure.error(known.uri.title()))
+        };
+        self.known.tokens.iter().filter_map(probe).collect()
     }
 
     /// Makes a key on the token that `uri` names, with the label that it names as `object`. The result is its name and its public part.

@@ -40,6 +40,17 @@ pub trait Pins: Send + Sync + Debug {
     }
 }
 
+/// Whether a probe logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeLogin {
+    /// As an operation does.
+    AsUsual,
+    /// Only if no wrong PIN was given to the token since the last right one, by whatever program: a probe that is repeated does not lock it.
+    IfUntried,
+    /// No.
+    None,
+}
+
 /// What is known of tokens beforehand.
 #[derive(Clone, Debug, Default)]
 pub struct KnownPins {

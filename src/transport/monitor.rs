@@ -44,6 +44,9 @@ pub trait Health: Send + Sync {
 
     /// How many messages are held; `None` without a quarantine, or where it cannot be read.
     fn held(&self) -> Option<u64>;
+
+    /// How far the clock of the machine with the keys is from this one's; `None` where the keys are here, or while it is not known.
+    fn clock_skew(&self) -> Option<Duration>;
 }
 
 /// Answers `GET /`, `GET /metrics`, `GET /livez` (also `/healthz`) and `GET /readyz`, one request per connection. Of more than 512 at once the oldest is closed,
@@ -75,10 +78,10 @@ impl Monitor {
             }
             (b"GET", b"/metrics") => {
                 let health = Arc::clone(&self.health);
-                let (ready, keys) =
-                    spawn_blocking(move || (health.ready(), health.keys())).await.unwrap_or((Ok(()), None));
+                let asked = spawn_blocking(move || (health.ready(), health.keys(), health.clock_skew())).await;
+                let (ready, keys, skew) = asked.unwrap_or((Ok(()), None, None));
                 let readiness = if ready.is_ok() { Readiness::Ready } else { Readiness::NotReady };
-                self.metrics.note_health(readiness, keys);
+                self.metrics.note_health(readiness, keys, skew);
                 ("200 OK", "text/plain; version=0.0.4", self.metrics.page())
             }
             (b"GET", b"/healthz" | b"/livez") => ("200 OK", TEXT, "ok\n".to_owned()),

@@ -1,9 +1,11 @@
 //! Pages of the manual whose commands are typed in one shell as they are printed, with what they print.
 
+mod postgresql;
+
 use std::{fs, path::Path};
 
 use crate::support::{
-    lab::{Lab, POSTSEAL},
+    lab::{Done, Lab, POSTSEAL},
     requirements::present,
 };
 
@@ -70,6 +72,11 @@ fn questions_and_answers() {
 
 /// Types the commands of the page, each line after four spaces and `$`, with the exit code that the page says. Returns how many there are.
 fn typed(page: &str, lab: &Lab) -> usize {
+    typed_by(page, lab, |script| lab.shell(script))
+}
+
+/// As [`typed`]; `run` runs the commands of one shell.
+fn typed_by(page: &str, lab: &Lab, run: impl FnOnce(&str) -> Done) -> usize {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual").join(page);
     let page = fs::read_to_string(path).unwrap();
     let mut all: Vec<Typed<'_>> = Vec::new();
@@ -86,7 +93,7 @@ fn typed(page: &str, lab: &Lab) -> usize {
     for (number, one) in all.iter().enumerate() {
         script += &format!("{{ {}\n}} > said 2>&1; code=$?; cp said said.{number}; echo $code >> codes\n", one.command);
     }
-    lab.shell(&script).code(0);
+    run(&script).code(0);
     let codes = String::from_utf8(lab.read("codes")).unwrap();
     for ((number, one), code) in all.iter().enumerate().zip(codes.lines()) {
         let said = String::from_utf8_lossy(&lab.read(&format!("said.{number}"))).into_owned();

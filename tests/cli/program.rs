@@ -55,6 +55,7 @@ fn settings_shown_in_the_manual_are_valid() {
             lab.write("notice.txt", "Subject: held\n\nA message is held.\n");
             lab.write("expiry.txt", "Subject: {address}\n\nIt ends on {date}.\n");
             lab.write("bounce.txt", "Subject: not delivered\n\n{reasons}\n");
+            lab.write("joined.txt", "Subject: joined\n\nYou are a member of {list}.\n");
             // Of a directory.
             lab.write("ldap-password", "secret\n")
                 .write("ldap-ca.pem", fs::read(root.join("testdata/smime/ed25519.pem")).unwrap());

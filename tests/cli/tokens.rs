@@ -43,7 +43,7 @@ fn openpgp_keys_on_a_token_sign_for_gpg_and_decrypt_what_it_writes() {
     let lab = Lab::new();
     let Some(token) = Token::new(&lab).filter(|_| present(&["gpg"])) else { return };
     lab.write("m.eml", LETTER);
-    for algorithm in ["p256", "rsa2048"] {
+    for algorithm in ["p256", "p521", "rsa2048"] {
         let (home, address) = (format!("home-{algorithm}"), "alice@example.org");
         let uri = token.uri(&format!(";object={algorithm}"));
         let made = token.run(&["--home", &home, "key", "generate", "--token", &uri, "--algorithm", algorithm, address]);
@@ -88,7 +88,9 @@ fn smime_keys_on_a_token_sign_for_openssl_and_decrypt_what_it_writes() {
     let Some(token) = Token::new(&lab).filter(|_| present(&["openssl"])) else { return };
     lab.write("m.eml", LETTER).write("secret.eml", "Content-Type: text/plain\r\n\r\nfor the token\r\n");
     let oaep: &[&str] = &["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"];
-    for (algorithm, ways) in [("rsa2048", [&[][..], oaep].as_slice()), ("p256", &[&[]]), ("p384", &[&[]])] {
+    for (algorithm, ways) in
+        [("rsa2048", [&[][..], oaep].as_slice()), ("p256", &[&[]]), ("p384", &[&[]]), ("p521", &[&[]])]
+    {
         let (home, address) = (format!("home-{algorithm}"), "alice@example.org");
         let uri = token.uri(&format!(";object={algorithm}"));
         let generate = ["key", "generate", "-f", "smime", "--token", &uri, "--algorithm", algorithm, address];
@@ -227,6 +229,91 @@ fn a_token_that_is_gone_is_a_temporary_failure() {
     }
     fs::rename(lab.path("away"), &configuration).expect("a file");
     everything().for_each(|arguments| _ = token.run(&arguments).code(0));
+}
+
+/// Neither a PIN nor the passphrase of the home is needed for that, nor the token.
+#[test]
+fn a_list_names_the_token_and_opens_nothing() {
+    let lab = Lab::new();
+    let Some(token) = Token::new(&lab) else { return };
+    lab.write("pass", "correct horse\n");
+    let uri = format!("{}&pin-source={}", token.uri(""), lab.path("pin").display());
+    token.run(&["key", "generate", "--token", &uri, "--algorithm", "p256", "alice@example.org"]).code(0);
+    token.run(&["key", "generate", "--no-passphrase", "bob@example.org"]).code(0);
+    token.run(&["key", "master", "--passphrase-file", "pass", "--passphrase"]).code(0);
+    token.remove();
+    let list = |arguments: &[&str]| token.without_pin(&[&["key", "list"], arguments].concat()).code(0).text();
+    let all = list(&[]);
+    let line = |name: &str| all.lines().find(|line| line.contains(name)).expect("a line").to_owned();
+    assert!(line("alice@").contains("  secret on token mail  ") && !line("bob@").contains("token"), "{all}");
+    let json: serde_json::Value = serde_json::from_str(&list(&["--json", "alice"])).expect("JSON");
+    let names: Vec<&str> = json["tokens"].as_array().expect("a list").iter().filter_map(|name| name.as_str()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().all(|name| name.contains("token=mail") && name.contains("object=alice")), "{names:?}");
+    assert!(names.iter().all(|name| !name.contains("pin") && !name.contains("module")), "{names:?}");
+    // A key whose name is forgotten is no more on a token.
+    let fingerprint = json["fingerprint"].as_str().expect("text");
+    lab.run(&["key", "export", fingerprint, "-o", "alice.asc"]).code(0);
+    lab.run(&["key", "remove", "--secret", fingerprint]).code(0);
+    lab.run(&["key", "import", "alice.asc"]).code(0);
+    assert!(!list(&["alice"]).contains("token"));
+}
+
+#[test]
+fn config_check_asks_the_tokens_and_never_repeats_a_wrong_pin() {
+    let lab = Lab::new();
+    let Some(token) = Token::new(&lab) else { return };
+    use std::os::unix::fs::PermissionsExt;
+    lab.write("wrong", "161803\n").write("m.eml", LETTER);
+    for name in ["pin", "wrong"] {
+        fs::set_permissions(lab.path(name), fs::Permissions::from_mode(0o600)).expect("a file of ours");
+    }
+    let configure = |pin: &str| {
+        lab.write(
+            "postseal.toml",
+            format!(
+                "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n\
+                 [[token]]\nuri = \"pkcs11:token=mail\"\nmodule = \"{SPY}\"\npin = {{ {pin} }}\n"
+            ),
+        );
+    };
+    let spied = |arguments: &[&str]| {
+        let mut command = lab.command(crate::support::lab::POSTSEAL);
+        command.env("SOFTHSM2_CONF", token.configuration()).env("PKCS11SPY", SOFTHSM);
+        command.env("PKCS11SPY_OUTPUT", lab.path("spied")).env("CREDENTIALS_DIRECTORY", lab.path(""));
+        let done = crate::support::lab::Done::of(command.args(arguments).output().expect("it starts"));
+        let spied = String::from_utf8_lossy(&lab.read("spied")).into_owned();
+        fs::remove_file(lab.path("spied")).expect("a file");
+        (done, spied.matches("C_Login\n").count())
+    };
+    let check = ["config", "check", "postseal.toml"];
+    for pin in ["file = \"pin\"", "credential = \"pin\""] {
+        configure(pin);
+        let (done, logins) = spied(&check);
+        let said = done.code(0).text();
+        assert!(said.ends_with("0 errors, 0 warnings\n"), "{said}");
+        assert_eq!(logins, 1);
+    }
+    // It may be there when the service asks.
+    token.remove();
+    let said = spied(&check).0.code(0).text();
+    assert!(said.contains("warning: token mail: cannot be reached") && said.contains("1 warnings"), "{said}");
+    token.restore();
+    configure("file = \"wrong\"");
+    let (done, logins) = spied(&check);
+    assert!(done.text().contains("error: token mail: its PIN is wrong"), "{}", done.text());
+    assert_eq!((done.code, logins), (78, 1));
+    for _ in 0..2 {
+        let (done, logins) = spied(&check);
+        let said = done.text();
+        assert!(said.contains("a wrong PIN was given since the last right one, and none is tried here"), "{said}");
+        assert_eq!((done.code, logins), (78, 0));
+    }
+    // The right one, given by a person, ends that.
+    let uri = format!("pkcs11:token=mail?module-path={SPY}");
+    spied(&["--pin-file", "pin", "key", "generate", "--token", &uri, "alice@example.org"]).0.code(0);
+    configure("file = \"pin\"");
+    assert_eq!(spied(&check).0.code, 0);
 }
 
 /// The module is a spy that writes down each call: C_Login is called once.

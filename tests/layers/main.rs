@@ -137,7 +137,10 @@ const CONFINED: &[(Name, &[&str])] = &[
         ],
     ),
     // audit: its entries have the time of the machine, whatever --at says.
-    (Name::Item("base", "SystemClock"), &["audit", "base", "cli", "service", "simple", "store/sqlite"]),
+    (
+        Name::Item("base", "SystemClock"),
+        &["audit", "base", "cli", "service", "simple", "store/postgres", "store/sqlite"],
+    ),
     (
         Name::Item("base", "SystemRandom"),
         &["base", "cli", "service", "simple", "crypto", "store/keystore", "store/master"],

@@ -6,9 +6,14 @@ mod http;
 mod outcomes;
 mod refreshed;
 mod served;
+mod shared;
 mod signed;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::Value;
 
@@ -16,6 +21,7 @@ use crate::support::{
     lab::{Done, Lab, POSTSEAL},
     names::Names,
     postfix::may_start_servers,
+    postgres::{self, Server},
     requirements,
     web::Web,
 };
@@ -25,6 +31,17 @@ struct Net {
     lab: Lab,
     web: Web,
     names: Names,
+    /// The database of the home, if its rows are in one.
+    database: Option<String>,
+}
+
+/// Where what was found is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// In a file of the home.
+    Own,
+    /// In a database that several machines share.
+    Shared,
 }
 
 impl Net {
@@ -36,9 +53,35 @@ impl Net {
         let web = Web::start(hosts);
         let known: Vec<&str> = hosts.iter().map(|(host, _)| *host).collect();
         let names = Names::start(&format!("{}{records}", web.records(&known)));
-        let net = Net { lab: Lab::new(), web, names };
+        let net = Net { lab: Lab::new(), web, names, database: None };
         net.configure("", "");
         Some(net)
+    }
+
+    /// As [`Net::new`], with a home of this kind.
+    fn at(kept: Kept, hosts: &[(&str, &str)], records: &str) -> Option<Net> {
+        if kept == Kept::Own {
+            return Net::new(hosts, records);
+        }
+        if !postgres::present() {
+            return None;
+        }
+        let net = Net::new(hosts, records)?;
+        let (name, url) = new_database();
+        net.run(&["store", "connect", &url]).code(0);
+        Some(Net { database: Some(name), ..net })
+    }
+
+    /// Forgets all that was found.
+    fn forget(&self) {
+        match &self.database {
+            None => drop(self.lab.shell("rm home/discovery.sqlite*").code(0)),
+            Some(name) => {
+                let sql =
+                    "TRUNCATE postseal.answer, postseal.asking, postseal.used, postseal.pending, postseal.refreshed";
+                Server::shared().psql(name, sql).expect("the tables are there");
+            }
+        }
     }
 
     /// Writes `postseal.toml` with more lines of `[discovery]`, and rules.
@@ -101,6 +144,14 @@ impl Net {
     fn asked(&self, domain: &str) -> usize {
         self.web.requests().iter().filter(|line| line.contains(&format!("/openpgpkey/{domain}/hu/"))).count()
     }
+}
+
+/// A database on the server of all tests: its name, and its URL.
+fn new_database() -> (String, String) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("found{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let url = Server::shared().database(&name);
+    (name, url)
 }
 
 /// Where Debian puts it.

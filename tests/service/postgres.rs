@@ -11,6 +11,7 @@ use crate::support::{
     clients::{self, Letter},
     lab::Lab,
     postgres::{Server, present},
+    requirements,
     served::{Configured, Served, TRUSTED, log},
 };
 
@@ -93,4 +94,50 @@ fn a_key_that_is_revoked_on_one_node_is_refused_on_the_other_within_a_second() {
     println!("refused after {:?}: {reply}", begin.elapsed());
     assert!(reply.starts_with("550 5.7.1"), "{reply}");
     assert!(send(&one).starts_with("550 5.7.1"));
+}
+
+/// Changes what a program takes for the time.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+#[test]
+fn a_node_whose_clock_is_off_says_so() {
+    if !present() || !requirements::present(&[FAKETIME]) {
+        return;
+    }
+    let server = Server::shared();
+    let url = server.database("clocks");
+    let lab = Lab::with_keys(&["alice"]);
+    lab.run(&["store", "migrate", &url]).code(0);
+    let skew = |offset: &str| {
+        let configured = Configured::new(&lab, "220 next ESMTP", &RULES);
+        let preload = format!("LD_PRELOAD={FAKETIME}");
+        let offset = format!("FAKETIME={offset}");
+        let starter = ["env", &preload, &offset, "FAKETIME_DONT_FAKE_MONOTONIC=1"];
+        let node = configured.serve_under(&starter).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let page = node.page("/metrics");
+            let line = page.lines().find_map(|line| line.strip_prefix("postseal_clock_skew_seconds "));
+            if let Some(skew) = line {
+                // It is no reason not to be ready.
+                assert_eq!(node.readiness(), "200");
+                fs::remove_file(lab.path("next")).expect("the socket of the next server");
+                return (skew.parse::<u64>().expect("a number"), log(&lab));
+            }
+            assert!(Instant::now() < end, "{page}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let (seconds, said) = skew("+0");
+    assert!(seconds < 2 && !said.contains("event=clock-skew"), "{seconds}: {said}");
+    for (offset, database) in [("+30", "behind"), ("-30", "ahead")] {
+        let (seconds, said) = skew(offset);
+        assert!((28..=32).contains(&seconds), "{seconds}");
+        let line = said.lines().find(|line| line.contains("event=clock-skew")).expect("a warning");
+        assert!(
+            line.contains(&format!("database={database}")) || line.contains(&format!("database=\"{database}\"")),
+            "{line}"
+        );
+        assert_eq!(said.matches("event=clock-skew").count(), 1, "once, and not with each answer: {said}");
+    }
 }

@@ -157,6 +157,24 @@ impl Proxy {
         all
     }
 
+    /// SIGTERM, as systemd sends it, and what it does then to its end.
+    pub(crate) fn terminate(&self) {
+        if let Some(mut child) = self.child.lock().expect("nobody panics with it").take() {
+            let status = Command::new("kill").arg(child.id().to_string()).status();
+            assert!(status.expect("kill runs").success());
+            assert!(child.wait().expect("it ends").success(), "{}", self.log());
+        }
+    }
+
+    /// Tells it to read its configuration again, unless it is away.
+    pub(crate) fn hang_up(&self) -> bool {
+        let child = self.child.lock().expect("nobody panics with it");
+        // Before it listens, the signal would end it.
+        let is_open = TcpStream::connect(("127.0.0.1", self.submission)).is_ok();
+        let number = child.as_ref().filter(|_| is_open).map(|child| child.id().to_string());
+        number.is_some_and(|number| Command::new("kill").args(["-HUP", &number]).status().expect("kill runs").success())
+    }
+
     /// Tells it to read its configuration again, and waits until its log holds `words` once more.
     pub(crate) fn reload(&self, words: &str) {
         let before = self.log().matches(words).count();

@@ -42,6 +42,14 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Stops all its processes, or lets them go on.
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, "--", &format!("-{}", self.0.id())]).status();
+        assert!(status.expect("kill starts").success());
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let group = format!("-{}", self.0.id());
@@ -71,10 +79,13 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
         [["in", "direction = \"inbound\"", "decrypt+annotate"], ["all", "no-signing-key = \"reject\"", "sign+clear"]];
     let configured = Configured::new(&lab, "220 next ESMTP", &rules);
     let mut configuration = fs::read_to_string(lab.path("postseal.toml")).expect("a configuration");
-    configuration += "[[token]]\nuri = \"pkcs11:token=mail\"\npin = { file = \"pin\" }\n";
+    configuration +=
+        &format!("[[token]]\nuri = \"pkcs11:token=mail\"\nmodule = \"{CLIENT}\"\npin = {{ credential = \"pin\" }}\n");
     lab.write("postseal.toml", configuration);
     own(&lab.path("pin"));
-    let service = configured.serve_under(&["env", &address]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
+    let credentials = format!("CREDENTIALS_DIRECTORY={}", lab.path("").display());
+    let service =
+        configured.serve_under(&["env", &address, &credentials]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
     let plain = letter("alice@example.org", "x@signed.example");
     let letters = [
         Letter {
@@ -94,11 +105,33 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
             }
         }
     };
+    assert_eq!(service.readiness(), "200");
     replies("250");
     let delivered = service.delivered();
     let opened = |mail: &&String| mail.contains("From: buyer@partner.example") && mail.contains("hello");
     assert_eq!(delivered.iter().filter(opened).count(), 2, "{delivered:?}");
+    // One that says nothing is waited for a few seconds, and the next question not at all.
+    server.signal("STOP");
+    let begin = Instant::now();
+    let said = service.page("/readyz");
+    assert!(said.contains(" 503 ") && said.contains("tokens: no answer within 5 seconds"), "{said}");
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    let begin = Instant::now();
+    assert_eq!(service.readiness(), "503");
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    server.signal("CONT");
+    let until = |expected: &str| {
+        let end = Instant::now() + Duration::from_secs(20);
+        while service.readiness() != expected {
+            assert!(Instant::now() < end, "{}", service.page("/readyz"));
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    until("200");
     drop(server);
+    until("503");
+    assert!(service.page("/readyz").contains("token mail: cannot be reached"), "{}", service.page("/readyz"));
+    assert!(service.page("/livez").contains(" 200 "));
     replies("451 4.");
     assert!(log(&lab).contains("cannot be reached"), "{}", log(&lab));
     assert!(!log(&lab).contains("damaged"), "{}", log(&lab));
@@ -111,6 +144,7 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
         thread::sleep(Duration::from_millis(300));
     }
     replies("250");
+    until("200");
 }
 
 /// Nobody else may read it.

@@ -20,6 +20,23 @@ pub(crate) struct Server {
     folder: tempfile::TempDir,
     pub(crate) port: u16,
     server: Option<Child>,
+    disk: Option<Disk>,
+}
+
+/// A small disk for the tables of a server.
+pub(crate) struct Disk {
+    /// Where it is mounted.
+    place: PathBuf,
+    log: LogPlace,
+}
+
+/// Where the log of a server is, from which it recovers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogPlace {
+    /// On the small disk.
+    There,
+    /// On another one.
+    Elsewhere,
 }
 
 /// The password of every user but `postgres`, whom the socket lets in without.
@@ -56,10 +73,39 @@ impl Server {
 
     /// Makes and starts one, with these lines of configuration.
     pub(crate) fn with(settings: &str) -> Server {
-        let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").expect("a throwaway folder");
+        Server::in_folder(folder(), settings, None)
+    }
+
+    /// Makes and starts one whose tables are on a disk of so many megabytes; `None` where nothing can be mounted.
+    pub(crate) fn on_small_disk(megabytes: usize, log: LogPlace) -> Option<Server> {
+        let folder = folder();
+        let place = folder.path().join("data");
+        fs::create_dir(&place).expect("a folder");
+        let size = format!("size={megabytes}m,mode=700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&place);
+        if !mount.status().is_ok_and(|status| status.success()) {
+            missing("the right to mount a disk");
+            return None;
+        }
+        let settings = "max_wal_size = '4MB'\nmin_wal_size = '2MB'\nautovacuum = off";
+        Some(Server::in_folder(folder, settings, Some(Disk { place, log })))
+    }
+
+    /// Takes all the room that is left on its small disk, until the result is dropped.
+    pub(crate) fn fill_disk(&self) -> Filler {
+        let place = self.disk.as_ref().expect("a small disk").place.join("filler");
+        let mut file = fs::File::create(&place).expect("a file");
+        for length in [1 << 20, 4096, 1] {
+            while std::io::Write::write_all(&mut file, &vec![0; length]).is_ok() {}
+        }
+        Filler(place)
+    }
+
+    fn in_folder(folder: tempfile::TempDir, settings: &str, disk: Option<Disk>) -> Server {
         let here = folder.path();
         authority(here, "ca");
-        certificate(here, "server", "ca", "localhost,IP:127.0.0.1");
+        certificate(here, "server", "ca", "localhost,DNS:db.example.org,DNS:replica.example.org,IP:127.0.0.1");
         authority(here, "other");
         for (name, mode) in [("", "711"), ("ca.pem", "644"), ("server.key", "600")] {
             run("chmod", [OsStr::new(mode), here.join(name).as_os_str()]);
@@ -77,6 +123,12 @@ impl Server {
             "--no-instructions",
         ]);
         initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256"]);
+        if let Some(disk) = &disk {
+            initdb.arg("--wal-segsize=1");
+            if disk.log == LogPlace::Elsewhere {
+                initdb.arg("-X").arg(here.join("log-of-changes"));
+            }
+        }
         let made = initdb.output().expect("initdb starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
@@ -88,7 +140,7 @@ impl Server {
         );
         // The folder belongs to the user of the server; root writes there anyway, and otherwise both are one user.
         fs::write(data.join("postgresql.conf"), configuration).expect("a file");
-        let mut server = Server { folder, port, server: None };
+        let mut server = Server { folder, port, server: None, disk };
         server.run();
         server
     }
@@ -104,6 +156,11 @@ impl Server {
             assert!(Instant::now() < end, "{}", fs::read_to_string(self.path("log")).unwrap_or_default());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.server.as_mut().is_none_or(|server| server.try_wait().expect("a child").is_some())
     }
 
     /// Stops it at once, as a crash would.
@@ -138,7 +195,7 @@ impl Server {
         let configuration = folder.path().join("data/postgresql.conf");
         let copied = fs::read_to_string(&configuration).expect("a configuration");
         fs::write(&configuration, copied + &settings).expect("a file");
-        let mut replica = Server { folder, port, server: None };
+        let mut replica = Server { folder, port, server: None, disk: None };
         replica.run();
         replica
     }
@@ -187,7 +244,23 @@ impl Drop for Server {
             self.freeze("CONT");
         }
         self.stop();
+        if let Some(disk) = &self.disk {
+            run("umount", ["--lazy".as_ref(), disk.place.as_os_str()]);
+        }
     }
+}
+
+/// What takes the room on a disk.
+pub(crate) struct Filler(PathBuf);
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).expect("it is removed");
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").expect("a throwaway folder")
 }
 
 fn printed(program: &mut Command) -> Result<String, String> {

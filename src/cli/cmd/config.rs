@@ -16,6 +16,8 @@ use postseal::{
     config::{self, Grade, Loaded, Owner, Problem, Tenancy, Tenant},
     engine::Engine,
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
+    service::TokenProbe,
+    token::ProbeLogin,
 };
 
 pub(crate) use place::{given, path};
@@ -148,6 +150,15 @@ impl Checked {
             problems.extend(found.unwrap_or_else(|error| {
                 let hint = error.hint().cloned();
                 vec![Problem { line: 0, grade: Grade::Error, message: error.to_string(), hint }]
+            }));
+            // A token that is not there may be there when the service asks.
+            problems.extend(TokenProbe::new(&config.tokens, ProbeLogin::IfUntried).ask().into_iter().map(|error| {
+                Problem {
+                    line: 0,
+                    grade: if error.kind() == Kind::TryAgain { Grade::Warning } else { Grade::Error },
+                    message: error.to_string(),
+                    hint: error.hint().cloned(),
+                }
             }));
             problems.sort_by_key(|problem| problem.line);
         }

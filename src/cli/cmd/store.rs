@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use postseal::{
     base::{Kind, Result},
+    discover::{self, Carried},
     store::{self, Destination},
 };
 
@@ -54,7 +55,11 @@ pub(crate) fn run(what: &Store, session: &Session) -> Result<ExitCode> {
             let home = session.home_directory()?;
             let is_home = matches!(to.as_slice(), [word] if word == SQLITE);
             let to = if is_home { Destination::Home } else { Destination::Postgres(to.clone()) };
-            let moved = store::transfer(&home, &to)?;
+            let mut carried = Carried::default();
+            let moved = store::transfer_with(&home, &to, &mut |from, into| {
+                carried = discover::carry(&home, from, into)?;
+                Ok(())
+            })?;
             show::aside(&format!(
                 "{}: {} certificates, {} of them with a secret key, {} revocation lists; all were compared\n",
                 home.display(),
@@ -62,6 +67,12 @@ pub(crate) fn run(what: &Store, session: &Session) -> Result<ExitCode> {
                 moved.secrets,
                 moved.statements
             ));
+            if carried != Carried::default() {
+                let Carried { in_use, pending } = carried;
+                show::aside(&format!(
+                    "found on the network: {in_use} keys in use and {pending} pending ones came along\n"
+                ));
+            }
         }
         Store::Connect(Later(Connect { urls })) => {
             let home = session.home_directory()?;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
-use super::{Cache, milliseconds, span};
-use crate::base::{Clock, Result};
+use super::{Cache, SKEW, milliseconds, rows::Cells, span, time};
+use crate::{
+    base::{Clock, Result},
+    keys::FindingRows,
+};
 
 /// What to do about a place from which a statement is wanted.
 pub(in crate::discover) enum FetchTurn {
@@ -47,25 +48,25 @@ impl Cache {
         clock: &dyn Clock,
         lease: Duration,
     ) -> Result<FetchTurn> {
-        self.change(|connection| {
+        self.place.change(|rows| {
             let now = milliseconds(clock.now());
-            for place in heeded {
-                let sql = "SELECT reason FROM unfetched WHERE place = ?1 AND at <= ?2 AND until > ?2";
-                let failed = connection.query_row(sql, params![place, now], |row| row.get(0)).optional()?;
-                if let Some(reason) = failed {
-                    return Ok(FetchTurn::Failed(reason));
-                }
+            if let Some(reason) = failure(rows, heeded, now)? {
+                return Ok(FetchTurn::Failed(reason));
             }
-            let sql = "SELECT until FROM fetching WHERE place = ?1";
-            let until: Option<i64> = connection.query_row(sql, params![place], |row| row.get(0)).optional()?;
             // A lease of a killed process ends by itself.
             let end = now.saturating_add(span(lease));
-            if until.is_some_and(|until| until > now && until <= end) {
+            let taken = rows.execute(
+                "INSERT INTO fetching (place, until) VALUES (?1, ?2)
+                 ON CONFLICT (place) DO UPDATE SET until = excluded.until WHERE fetching.until <= ?3 OR fetching.until > ?4",
+                &[place.into(), end.into(), now.into(), end.saturating_add(span(SKEW)).into()],
+            )?;
+            if taken == 0 {
                 return Ok(FetchTurn::Wait);
             }
-            connection
-                .execute("INSERT OR REPLACE INTO fetching (place, until) VALUES (?1, ?2)", params![place, end])?;
-            Ok(FetchTurn::Fetch)
+            // Another machine may have failed since.
+            let Some(reason) = failure(rows, heeded, now)? else { return Ok(FetchTurn::Fetch) };
+            release(rows, place)?;
+            Ok(FetchTurn::Failed(reason))
         })
     }
 
@@ -75,7 +76,7 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(in crate::discover) fn end_fetch(&self, place: &str) -> Result<()> {
-        self.change(|connection| connection.execute("DELETE FROM fetching WHERE place = ?1", params![place])).map(drop)
+        self.place.change(|rows| release(rows, place))
     }
 
     /// Notes that nothing is to be had from the place `failed` for a `period`.
@@ -91,10 +92,12 @@ impl Cache {
         period: Duration,
     ) -> Result<()> {
         let now = milliseconds(now);
-        self.change(|connection| {
-            connection.execute("DELETE FROM unfetched WHERE until <= ?1", params![now])?;
-            let sql = "INSERT OR REPLACE INTO unfetched (place, at, until, reason) VALUES (?1, ?2, ?3, ?4)";
-            connection.execute(sql, params![failed, now, now.saturating_add(span(period)), reason]).map(drop)
+        self.place.change(|rows| {
+            rows.execute("DELETE FROM unfetched WHERE until <= ?1", &[now.into()])?;
+            let sql = "INSERT INTO unfetched (place, at, until, reason) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (place) DO UPDATE SET at = excluded.at, until = excluded.until, reason = excluded.reason";
+            let until = now.saturating_add(span(period));
+            rows.execute(sql, &[failed.into(), now.into(), until.into(), reason.into()]).map(drop)
         })
     }
 
@@ -109,18 +112,29 @@ impl Cache {
         renewal: &Renewal,
         asked: Option<SystemTime>,
     ) -> Result<()> {
-        self.change(|connection| {
+        self.place.change(|rows| {
             for place in served {
-                connection.execute("DELETE FROM unfetched WHERE place = ?1", params![place])?;
+                rows.execute("DELETE FROM unfetched WHERE place = ?1", &[(*place).into()])?;
             }
-            let (until, due) = (milliseconds(renewal.until), milliseconds(renewal.due));
+            let Renewal { place, kind, url, path, .. } = renewal;
+            let (place, until, due) = (place.as_str(), milliseconds(renewal.until), milliseconds(renewal.due));
             let Some(asked) = asked.map(milliseconds) else {
                 let sql = "UPDATE renewal SET until = ?2, due = ?3 WHERE place = ?1";
-                return connection.execute(sql, params![renewal.place, until, due]).map(drop);
+                return rows.execute(sql, &[place.into(), until.into(), due.into()]).map(drop);
             };
-            let sql = "INSERT OR REPLACE INTO renewal (place, kind, url, path, asked, until, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            let Renewal { place, kind, url, path, .. } = renewal;
-            connection.execute(sql, params![place, kind, url, path, asked, until, due]).map(drop)
+            let sql = "INSERT INTO renewal (place, kind, url, path, asked, until, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (place) DO UPDATE SET kind = excluded.kind, url = excluded.url, path = excluded.path, asked = excluded.asked,
+                 until = excluded.until, due = excluded.due";
+            let values = [
+                place.into(),
+                kind.as_str().into(),
+                url.as_str().into(),
+                path.as_slice().into(),
+                asked.into(),
+                until.into(),
+                due.into(),
+            ];
+            rows.execute(sql, &values).map(drop)
         })
     }
 
@@ -134,9 +148,9 @@ impl Cache {
         now: SystemTime,
         needed: SystemTime,
     ) -> Result<(Vec<Renewal>, Option<SystemTime>)> {
-        self.change(|connection| {
-            connection.execute("DELETE FROM renewal WHERE asked < ?1", params![milliseconds(needed)])?;
-            Ok((due(connection, now)?, next(connection, now)?))
+        self.place.change(|rows| {
+            rows.execute("DELETE FROM renewal WHERE asked < ?1", &[milliseconds(needed).into()])?;
+            Ok((due(rows, now)?, next(rows, now)?))
         })
     }
 
@@ -146,28 +160,45 @@ impl Cache {
     ///
     /// As [`Cache::turn`].
     pub(in crate::discover) fn forget_renewal(&self, place: &str) -> Result<()> {
-        self.change(|connection| connection.execute("DELETE FROM renewal WHERE place = ?1", params![place])).map(drop)
+        self.place.change(|rows| rows.execute("DELETE FROM renewal WHERE place = ?1", &[place.into()]).map(drop))
     }
 }
 
-fn due(connection: &Connection, now: SystemTime) -> rusqlite::Result<Vec<Renewal>> {
-    let sql = "SELECT place, kind, url, path, until, due FROM renewal WHERE due <= ?1 ORDER BY due";
-    let mut statement = connection.prepare(sql)?;
-    let row = |row: &Row<'_>| {
-        Ok(Renewal {
-            place: row.get(0)?,
-            kind: row.get(1)?,
-            url: row.get(2)?,
-            path: row.get(3)?,
-            until: super::time(row.get(4)?),
-            due: super::time(row.get(5)?),
-        })
-    };
-    statement.query_map(params![milliseconds(now)], row)?.collect()
+/// Why one of these places is left alone.
+fn failure(rows: &dyn FindingRows, heeded: &[&str], now: i64) -> Result<Option<String>> {
+    for place in heeded {
+        let sql = "SELECT reason FROM unfetched WHERE place = ?1 AND at <= ?2 AND until > ?3";
+        let values = [(*place).into(), now.saturating_add(span(SKEW)).into(), now.into()];
+        if let Some(row) = rows.query(sql, &values)?.into_iter().next() {
+            return Cells::of(row).text().map(Some);
+        }
+    }
+    Ok(None)
 }
 
-fn next(connection: &Connection, now: SystemTime) -> rusqlite::Result<Option<SystemTime>> {
-    let sql = "SELECT MIN(due) FROM renewal WHERE due > ?1";
-    let found: Option<i64> = connection.query_row(sql, params![milliseconds(now)], |row| row.get(0))?;
-    Ok(found.map(super::time))
+/// Ends a turn.
+fn release(rows: &dyn FindingRows, place: &str) -> Result<()> {
+    rows.execute("DELETE FROM fetching WHERE place = ?1", &[place.into()]).map(drop)
+}
+
+fn due(rows: &dyn FindingRows, now: SystemTime) -> Result<Vec<Renewal>> {
+    let sql = "SELECT place, kind, url, path, until, due FROM renewal WHERE due <= ?1 ORDER BY due";
+    let read = |row| {
+        let mut cells = Cells::of(row);
+        Ok(Renewal {
+            place: cells.text()?,
+            kind: cells.text()?,
+            url: cells.text()?,
+            path: cells.octets()?,
+            until: time(cells.number()?),
+            due: time(cells.number()?),
+        })
+    };
+    rows.query(sql, &[milliseconds(now).into()])?.into_iter().map(read).collect()
+}
+
+fn next(rows: &dyn FindingRows, now: SystemTime) -> Result<Option<SystemTime>> {
+    let sql = "SELECT due FROM renewal WHERE due > ?1 ORDER BY due LIMIT 1";
+    let found = rows.query(sql, &[milliseconds(now).into()])?.into_iter().next();
+    found.map(|row| Cells::of(row).number().map(time)).transpose()
 }

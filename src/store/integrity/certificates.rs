@@ -92,7 +92,7 @@ impl Reader<'_> {
 
     fn known_or_read(&self, fingerprint: &Handle, known: &Records) -> Result<Option<Arc<Record>>> {
         match known.get(fingerprint.as_str()) {
-            Some(record) => Ok(Some(Arc::clone(record))),
+            Some(record) => Ok(Some(record)),
             None => self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose(),
         }
     }
@@ -238,6 +238,7 @@ impl Writer<'_> {
         self.rows.delete_set_aside(fingerprint.as_str())?;
         self.rows.delete_certificate(number)?;
         self.set_count(self.count()? - 1)?;
+        self.note_tokens(fingerprint.as_str(), Vec::new())?;
         self.journal.certificate(fingerprint, record.protocol(), "removed");
         Ok(true)
     }

@@ -1,5 +1,7 @@
 //! Tables that are checked as a whole, to notice missing rows.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Reader, Writer, digest};
@@ -54,6 +56,14 @@ impl Reader<'_> {
         self.rows.total(TOKENS).map(|found| found.is_some())
     }
 
+    /// The names of the keys on tokens, by the fingerprints of their certificates. Those that an older version stored are missing.
+    pub(in crate::store) fn token_names(&self) -> Result<TokenNames> {
+        match self.rows.total(TOKENS)?.filter(|stored| !stored.is_empty()) {
+            Some(stored) => serde_json::from_slice(&stored).map_err(|_| self.damaged("the names of tokens")),
+            None => Ok(TokenNames::new()),
+        }
+    }
+
     /// What [`Writer::set_audit`] stored under this name; `None`: changes are not recorded.
     pub(in crate::store) fn audit(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.rows.total(name)
@@ -96,9 +106,16 @@ impl Writer<'_> {
         self.rows.put_total(CERTIFICATES, &count.to_be_bytes())
     }
 
-    /// Notes that some secret parts are on tokens.
-    pub(in crate::store) fn note_tokens(&self) -> Result<()> {
-        self.rows.put_total(TOKENS, &[])
+    /// Notes which keys of a certificate are on tokens, if any.
+    pub(in crate::store) fn note_tokens(&self, fingerprint: &str, names: Vec<String>) -> Result<()> {
+        let mut all = self.token_names()?;
+        let before =
+            if names.is_empty() { all.remove(fingerprint) } else { all.insert(fingerprint.to_owned(), names.clone()) };
+        if before.unwrap_or_default() == names {
+            return Ok(());
+        }
+        let stored = serde_json::to_vec(&all).map_err(|_| self.damaged("the names of tokens"))?;
+        self.rows.put_total(TOKENS, &stored)
     }
 
     /// Notes that octets of a removed secret key must still be erased.
@@ -131,6 +148,9 @@ impl Writer<'_> {
         self.rows.put_total(STATEMENTS, &set(&self.rows.statement_digests()?))
     }
 }
+
+/// The names of keys on tokens, by the fingerprints of their certificates.
+pub(in crate::store) type TokenNames = BTreeMap<String, Vec<String>>;
 
 /// What [`Reader::statement_set`] returns when there are none.
 pub(in crate::store) fn no_statements() -> Vec<u8> {

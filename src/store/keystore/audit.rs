@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cache, Keystore};
+use super::{Keystore, KnownKey};
 use crate::{
     audit::{Actor, Durability, Event, Head, Log, Note},
     base::{Error, Hint, Result, Secret},
@@ -54,8 +54,8 @@ impl Keystore {
             Folder::create(&self.folder)?;
         }
         let before = known.and_then(|known| known.head);
-        self.write(Event::Begin, |writer, cache| {
-            let key = self.code_key(writer, cache)?;
+        self.write(Event::Begin, |writer, key| {
+            let key = self.code_key(writer, key)?;
             let head = match before {
                 Some(before) => log.append_after(&before, &[], Durability::Disk, key.as_ref())?,
                 None => log.append(&[], Durability::Disk, key.as_ref())?,
@@ -104,11 +104,11 @@ impl Keystore {
     /// Those of reading.
     pub fn audit_key(&self) -> Result<Option<Secret>> {
         let master = self.look(None, |reader, _| reader.master())?;
-        Ok(master.and_then(|master| self.data_key_of(&master, &mut self.cache()).ok()).map(|key| key.audit_key()))
+        Ok(master.and_then(|master| self.opened_key(&master).ok()).map(|key| key.audit_key()))
     }
 
     /// Writes what this change did, as its last step: a change whose entry cannot be written is not made.
-    pub(super) fn record(&self, event: Event, writer: Writer<'_>, cache: &mut Cache) -> Result<Option<Recorded>> {
+    pub(super) fn record(&self, event: Event, writer: Writer<'_>, key: &mut KnownKey) -> Result<Option<Recorded>> {
         let notes = writer.journal().notes(event);
         let Some(stored) = writer.audit(&audit_name(self.backend.as_ref()))?.filter(|_| !notes.is_empty()) else {
             return Ok(None);
@@ -119,7 +119,7 @@ impl Keystore {
             let reason = "the audit log is gone, and no change is made without it";
             return Err(Error::inaccessible(format!("{}: {reason}", log.path().display())).with_hint(Hint::BeginAudit));
         }
-        let key = self.code_key(writer, cache)?;
+        let key = self.code_key(writer, key)?;
         let head = log.append(&notes, Durability::Disk, key.as_ref())?;
         self.keep_place(writer, &AuditPlace { head: Some(head.clone()), ..place })?;
         Ok(Some(Recorded { log, head, key }))
@@ -134,13 +134,13 @@ impl Keystore {
     }
 
     /// The key of codes, if it can be had without asking a person.
-    fn code_key(&self, writer: Writer<'_>, cache: &mut Cache) -> Result<Option<Secret>> {
-        if cache.data_key.is_none() {
+    fn code_key(&self, writer: Writer<'_>, key: &mut KnownKey) -> Result<Option<Secret>> {
+        if key.is_none() {
             let Some(master) = writer.master()?.filter(master::opens_itself) else { return Ok(None) };
             // A key that is missing is no reason to lose the entry.
-            return Ok(self.data_key_of(&master, cache).ok().map(|key| key.audit_key()));
+            return Ok(self.data_key_of(&master, key).ok().map(|key| key.audit_key()));
         }
-        Ok(cache.data_key.as_ref().map(|key| key.audit_key()))
+        Ok(key.as_ref().map(|key| key.audit_key()))
     }
 
     fn log(&self, path: &Path) -> Log {

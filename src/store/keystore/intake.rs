@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Cache, Keystore};
+use super::{Keystore, KnownKey};
 use crate::{
     audit::Event,
     base::{Budget, Error, Kind, Result},
@@ -139,13 +139,13 @@ impl Keystore {
         let mut tries = 0;
         loop {
             let plan = self.plan(intake, beside, at)?;
-            let done = self.write(intake.event, |writer, cache| {
+            let done = self.write(intake.event, |writer, key| {
                 if let Some(plan) = &plan
                     && writer.statement_set()? != plan.known
                 {
                     return Ok(None);
                 }
-                self.take_in_now(intake, plan.as_ref(), writer, cache, at).map(Some)
+                self.take_in_now(intake, plan.as_ref(), writer, key, at).map(Some)
             });
             match done? {
                 Some(taken) => return Ok(taken),
@@ -200,12 +200,12 @@ impl Keystore {
         if !all.all(|one| one.is_ok()) {
             return Ok(false);
         }
-        self.write(Event::Import, |writer, cache| {
+        self.write(Event::Import, |writer, key| {
             let (mut known, mut own) = (HashSet::new(), Own::new());
             for record in format::certificates(files).into_iter().flatten() {
                 let one = Described { record: record?, secret: None, proven: Vec::new() };
                 if known.insert(Hash::Sha256.digest(one.record.bytes())) {
-                    let change = self.add_one(writer, cache, &mut own, &one)?;
+                    let change = self.add_one(writer, key, &mut own, &one)?;
                     stored(&one.record, change);
                 }
             }
@@ -218,12 +218,12 @@ impl Keystore {
         intake: &Intake<'_>,
         plan: Option<&Plan>,
         writer: Writer<'_>,
-        cache: &mut Cache,
+        key: &mut KnownKey,
         at: SystemTime,
     ) -> Result<Taken> {
         let (mut taken, mut own) = (Taken::default(), Own::new());
         for one in intake.certificates {
-            taken.certificates.push(self.add_one(writer, cache, &mut own, one)?);
+            taken.certificates.push(self.add_one(writer, key, &mut own, one)?);
         }
         for (fingerprint, binding, origin) in intake.beliefs {
             taken.beliefs.push(writer.bind(fingerprint, binding, *origin, at)?);
@@ -285,13 +285,13 @@ impl Keystore {
         Ok(Some(Plan { kept, come, go, known }))
     }
 
-    fn add_one(&self, writer: Writer<'_>, cache: &mut Cache, own: &mut Own, new: &Described) -> Result<Change> {
+    fn add_one(&self, writer: Writer<'_>, key: &mut KnownKey, own: &mut Own, new: &Described) -> Result<Change> {
         let fingerprint = new.record.fingerprint();
         let old = match writer.record(fingerprint)? {
             // Its secret parts are opened only to be merged with others.
             Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
             Some(record) => {
-                let secret = self.opened(writer, cache, fingerprint)?;
+                let secret = self.open_sealed(writer, key, fingerprint)?;
                 Some(Described { record, secret, proven: Vec::new() })
             }
             None => None,
@@ -301,7 +301,7 @@ impl Keystore {
             None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
         };
         if together.secret.is_none() && together.record.secrets().is_empty() {
-            self.find_secret(writer, cache, own, &mut together)?;
+            self.find_secret(writer, key, own, &mut together)?;
         }
         let change = match &old {
             None => Change::Added,
@@ -314,18 +314,20 @@ impl Keystore {
             writer.keep(&together.record)?;
             if let Some(secret) = &together.secret {
                 own.remove(&together.record.protocol());
-                let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
+                let sealed = self.data_key(writer, key)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
                 writer.keep_sealed(fingerprint, &sealed)?;
-                if TokenKeys::recognizes(secret.expose()) {
-                    writer.note_tokens()?;
-                }
             }
+        }
+        if let Some(secret) = &together.secret {
+            let keys = TokenKeys::read(secret)?;
+            let names = keys.iter().flat_map(TokenKeys::keys).map(|key| key.uri.name().to_string());
+            writer.note_tokens(fingerprint.as_str(), names.collect())?;
         }
         Ok(change)
     }
 
     /// Takes over the secret parts of another stored certificate with the same key.
-    fn find_secret(&self, writer: Writer<'_>, cache: &mut Cache, own: &mut Own, new: &mut Described) -> Result<()> {
+    fn find_secret(&self, writer: Writer<'_>, key: &mut KnownKey, own: &mut Own, new: &mut Described) -> Result<()> {
         let protocol = new.record.protocol();
         let format = format::of(protocol)?;
         let own = match own.entry(protocol) {
@@ -338,7 +340,7 @@ impl Keystore {
         };
         for other in own {
             if format.share_key(other, &new.record)? {
-                new.secret = self.opened(writer, cache, other.fingerprint())?;
+                new.secret = self.open_sealed(writer, key, other.fingerprint())?;
                 new.record.set_secrets([new.record.fingerprint().clone()]);
                 return Ok(());
             }

@@ -44,7 +44,7 @@ impl Keystore {
             Ok(had_secret)
         })?;
         for record in records {
-            self.cache().locked.remove(record.fingerprint());
+            self.opened().locked.remove(record.fingerprint());
         }
         if had_secret { self.erase() } else { Ok(()) }
     }
@@ -109,18 +109,18 @@ impl Keystore {
     ///
     /// `NoKey` when it is not stored or has no secret parts; others as [`Keystore::remove`].
     pub fn relock(&self, changed: &[(Handle, Secret)]) -> Result<()> {
-        self.write(Event::Passphrase, |writer, cache| {
+        self.write(Event::Passphrase, |writer, key| {
             for (fingerprint, secret) in changed {
                 if writer.sealed(fingerprint)?.is_none() {
                     return Err(Error::no_key(format!("key {fingerprint}: there is no secret key to it")));
                 }
-                let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
+                let sealed = self.data_key(writer, key)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
                 writer.keep_sealed(fingerprint, &sealed)?;
             }
             writer.must_erase()
         })?;
         for (fingerprint, _) in changed {
-            self.cache().locked.remove(fingerprint);
+            self.opened().locked.remove(fingerprint);
         }
         self.erase()
     }

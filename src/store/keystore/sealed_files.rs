@@ -23,7 +23,7 @@ impl Keystore {
         let Some(octets) = folder.read(checked(name)?)? else { return Ok(None) };
         let gone = || Error::damaged(self.folder.display(), "what says where the master key is: gone");
         let master = self.look(None, |reader, _| reader.master())?.ok_or_else(gone)?;
-        self.data_key_of(&master, &mut self.cache())?.open(&bound(name), octets.expose()).map(Some)
+        self.opened_key(&master)?.open(&bound(name), octets.expose()).map(Some)
     }
 
     /// Writes a sealed file whole, or leaves the old one.
@@ -34,8 +34,8 @@ impl Keystore {
     pub fn seal_file(&self, name: &str, content: &Secret) -> Result<()> {
         let name = checked(name)?;
         let data_key = match self.look(None, |reader, _| reader.master())? {
-            Some(master) => self.data_key_of(&master, &mut self.cache())?,
-            None => self.write(Event::Master, |writer, cache| self.data_key(writer, cache))?,
+            Some(master) => self.opened_key(&master)?,
+            None => self.write(Event::Master, |writer, key| self.data_key(writer, key))?,
         };
         let octets = data_key.seal(&bound(name), content, self.random.as_ref())?;
         Folder::create(&self.folder.join(SEALED))?.write(name, &octets)

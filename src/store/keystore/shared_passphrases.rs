@@ -23,7 +23,7 @@ impl Keystore {
     /// `Inaccessible` when the master key is missing or does not fit; `Damaged` when what is stored is; those of writing.
     pub fn set_shared_passphrase(&self, recipient: &Address, passphrase: Option<&SharedPassphrase>) -> Result<bool> {
         // The key is in the database before anything is sealed under it.
-        let key = self.write(Event::Master, |writer, cache| self.data_key(writer, cache))?;
+        let key = self.write(Event::Master, |writer, key| self.data_key(writer, key))?;
         // Writers of the database wait for one another, and so do those of this file.
         self.write(Event::SharedPassphrase, |writer, _| {
             let mut all = self.shared_passphrases(&key)?;
@@ -78,7 +78,7 @@ impl Keystore {
             return Ok(Vec::new());
         }
         let master = self.look(None, |reader, _| reader.master())?.ok_or_else(damaged)?;
-        let key = self.data_key_of(&master, &mut self.cache())?;
+        let key = self.opened_key(&master)?;
         self.shared_passphrases(&key)
     }
 

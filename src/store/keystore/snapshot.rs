@@ -22,7 +22,7 @@ impl Keystore {
     /// Those of reading; `Inaccessible` when the master key is missing or does not fit.
     pub fn files(&self) -> Result<Option<Vec<HomeFile>>> {
         let master = self.look(None, |reader, _| reader.master())?;
-        let data_key = master.map(|master| self.data_key_of(&master, &mut self.cache())).transpose()?;
+        let data_key = master.map(|master| self.opened_key(&master)).transpose()?;
         let anew = data_key.map(|data_key| data_key.wrap_anew(self.random.as_ref())).transpose()?;
         let copied = self.backend.snapshot(&mut |tx| {
             anew.as_ref().map_or(Ok(()), |(row, _)| Writer::new(tx, &Journal::default()).set_master(row))

@@ -70,16 +70,23 @@ impl Connection {
 
     /// Runs one statement.
     pub(super) fn rows(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>> {
-        let known = self.statements.borrow().get(sql).cloned();
-        let statement = match known {
-            Some(statement) => statement,
-            None => {
-                let statement = self.wait(self.client.prepare(sql))?;
-                self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
-                statement
-            }
-        };
+        let statement = self.prepared(sql)?;
         self.wait(self.client.query(&statement, values))
+    }
+
+    /// Runs one statement; returns how many rows it has changed.
+    pub(super) fn count(&self, sql: &str, values: Values<'_>) -> Result<u64> {
+        let statement = self.prepared(sql)?;
+        self.wait(self.client.execute(&statement, values))
+    }
+
+    fn prepared(&self, sql: &str) -> Result<Statement> {
+        if let Some(known) = self.statements.borrow().get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.wait(self.client.prepare(sql))?;
+        self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
+        Ok(statement)
     }
 
     /// Runs statements without values.

@@ -168,7 +168,7 @@ impl View for Look<'_> {
     fn certificate(&self, number: i64, known: &Records) -> Result<Option<Found>> {
         let row = self.answer(Question::Certificate(number), |rows| rows.row(number))?;
         Ok((*row).as_ref().map(|row: &CertificateRow| match known.get(&row.fingerprint) {
-            Some(record) => Found::Known(Arc::clone(record)),
+            Some(record) => Found::Known(record),
             None => Found::New(Box::new(row.clone())),
         }))
     }

@@ -7,6 +7,7 @@
 mod answers;
 mod connection;
 mod errors;
+mod findings;
 mod look;
 mod nodes;
 mod pool;
@@ -31,7 +32,10 @@ use rows::Rows;
 use settings::{Part, Server};
 
 use super::backend::{Backend, Tx, View};
-use crate::base::{Error, Kind, Result};
+use crate::{
+    base::{Error, Kind, Result},
+    keys::FindingRows,
+};
 
 /// The rows in the database of the first URL, with those of the others as replicas. Connects when it is first used.
 ///
@@ -74,8 +78,9 @@ impl Postgres {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build();
         let runtime = runtime.map_err(|error| Error::io("a thread for the key store", &error))?;
         let pool = |server: Server| Pool::new(server, runtime.handle().clone());
+        let beside = Server { connections: (primary.connections / 4).max(1), ..primary.clone() };
         Ok(Postgres {
-            nodes: Nodes::new(pool(primary), replicas.into_iter().map(pool).collect()),
+            nodes: Nodes::new(pool(primary), pool(beside), replicas.into_iter().map(pool).collect()),
             has_tables: AtomicBool::new(false),
             opened: Instant::now(),
             runtime: Some(runtime),
@@ -233,6 +238,18 @@ impl Backend for Postgres {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn clock_skew(&self) -> Option<Duration> {
+        self.nodes.watch.skew()
+    }
+
+    fn change_findings(&self, work: &mut dyn FnMut(&dyn FindingRows) -> Result<()>) -> Result<()> {
+        if !self.exists()? {
+            // Another program makes them with the first key.
+            self.write(&mut |_| Ok(()))?;
+        }
+        findings::change(&self.nodes.findings, work)
     }
 
     /// Nothing can be overwritten: old rows are in the log of the server, in its replicas and its backups. They are sealed under the data key.

@@ -11,6 +11,8 @@ use super::{answers::Answers, pool::Pool, watch::Watch};
 #[derive(Debug)]
 pub(super) struct Nodes {
     pub(super) primary: Pool,
+    /// Connections to the primary for what was found on the network: a change there may wait for one of the keys.
+    pub(super) findings: Pool,
     replicas: Vec<Pool>,
     /// The replica that is read from next.
     next: AtomicUsize,
@@ -19,8 +21,15 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    pub(super) fn new(primary: Pool, replicas: Vec<Pool>) -> Nodes {
-        Nodes { primary, replicas, next: AtomicUsize::new(0), watch: Arc::default(), answers: Answers::default() }
+    pub(super) fn new(primary: Pool, findings: Pool, replicas: Vec<Pool>) -> Nodes {
+        Nodes {
+            primary,
+            findings,
+            replicas,
+            next: AtomicUsize::new(0),
+            watch: Arc::default(),
+            answers: Answers::default(),
+        }
     }
 
     /// The replicas in turn; `None` when there are none.

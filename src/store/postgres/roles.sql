@@ -2,7 +2,7 @@
 --
 --     postseal store roles | psql --set ON_ERROR_STOP=1 postgres://OWNER@HOST/DATABASE
 --
--- Running it again does no harm. The roles cannot log in: grant them to the users of your machines, as
+-- Running it again does no harm; do so after each upgrade of the tables. The roles cannot log in: grant them to the users of your machines, as
 --     CREATE USER mx1 PASSWORD '...' IN ROLE postseal_service;
 --
 -- postseal_reader   looks up certificates. It gets no secret key, not even a sealed one: for verify and encrypt.
@@ -30,7 +30,8 @@ GRANT SELECT ON postseal.version, postseal.change, postseal.certificate, postsea
 
 GRANT SELECT ON ALL TABLES IN SCHEMA postseal TO postseal_service;
 GRANT INSERT, UPDATE, DELETE ON postseal.certificate, postseal.handle, postseal.address, postseal.secret, postseal.capability,
-    postseal.binding, postseal.statement, postseal.master, postseal.total, postseal.lost TO postseal_service;
+    postseal.binding, postseal.statement, postseal.master, postseal.total, postseal.lost, postseal.answer, postseal.asking,
+    postseal.used, postseal.refreshed, postseal.pending, postseal.fetching, postseal.unfetched, postseal.renewal TO postseal_service;
 GRANT UPDATE ON postseal.change TO postseal_service;
 
 -- The tables belong to the administrator, so that later versions can change them.
@@ -43,4 +44,9 @@ BEGIN
         EXECUTE format('ALTER TABLE postseal.%I OWNER TO postseal_admin', name);
     END LOOP;
     ALTER SCHEMA postseal OWNER TO postseal_admin;
+    -- Who made the database makes its next tables too, and copies them for the backup.
+    SELECT rolname INTO name FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = current_database() AND NOT rolsuper;
+    IF name IS NOT NULL AND name <> 'postseal_admin' THEN
+        EXECUTE format('GRANT postseal_admin TO %I', name);
+    END IF;
 END $$;

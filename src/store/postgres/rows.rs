@@ -1,6 +1,6 @@
 //! The rows of a key store in PostgreSQL, a statement each, within a transaction.
 
-use std::{cell::Cell, sync::Arc};
+use std::cell::Cell;
 
 use tokio_postgres::{Row, types::FromSql};
 
@@ -334,7 +334,7 @@ impl Tx for Rows<'_> {
 
 fn found(row: CertificateRow, known: &Records) -> Found {
     match known.get(&row.fingerprint) {
-        Some(record) => Found::Known(Arc::clone(record)),
+        Some(record) => Found::Known(record),
         None => Found::New(Box::new(row)),
     }
 }

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Poll, ready},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -17,6 +17,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket, tls::MakeTlsConnect};
 
 use super::settings::Server;
+use crate::base::{Clock as _, SystemClock};
 
 /// The number of the last change, as far as it is known.
 #[derive(Debug, Default)]
@@ -30,6 +31,10 @@ struct Last {
     change: i64,
     /// When the primary was asked for `change` and gave it; `None` while it is not connected.
     asked: Option<Instant>,
+    /// How far the server's clock is from ours; `None` until it was asked.
+    skew: Option<Duration>,
+    /// When that was reported.
+    warned: Option<Instant>,
     /// How often the connection was lost: what was read before is not used again, since a database that was restored counts on from an older number.
     losses: i64,
 }
@@ -56,6 +61,30 @@ impl Watch {
     pub(super) fn start(self: &Arc<Self>, runtime: &Handle, server: &Server) {
         if !self.is_started.swap(true, Ordering::Relaxed) {
             runtime.spawn(follow(Arc::downgrade(self), server.clone()));
+        }
+    }
+
+    /// How far the clock of the primary is from this machine's, while it answers.
+    pub(super) fn skew(&self) -> Option<Duration> {
+        let last = self.last();
+        last.asked.and(last.skew)
+    }
+
+    /// The primary's clock, read between two moments of ours, in milliseconds since 1970.
+    fn compare(&self, place: &str, theirs: i64, ours: [i64; 2]) {
+        let [before, after] = ours;
+        // What the way there and back took is no difference.
+        let difference = if theirs < before { theirs - before } else { (theirs - after).max(0) };
+        let skew = Duration::from_millis(difference.unsigned_abs());
+        let mut last = self.last();
+        last.skew = Some(skew);
+        if skew < MAX_SKEW {
+            last.warned = None;
+        } else if last.warned.is_none_or(|warned| warned.elapsed() > WARN_AGAIN) {
+            last.warned = Some(Instant::now());
+            drop(last);
+            let clock = if difference > 0 { "ahead" } else { "behind" };
+            tracing::warn!(event = "clock-skew", %place, database = clock, seconds = skew.as_secs());
         }
     }
 
@@ -112,20 +141,21 @@ where
     let Ok(Ok((client, connection))) = timeout(server.timeout, server.config.connect(tls)).await else { return };
     let driver = tokio::spawn(hear(watch.clone(), connection));
     // Its errors mean the same as silence.
-    let _ = ask(watch, &client).await;
+    let _ = ask(watch, &server.name, &client).await;
     driver.abort();
 }
 
 /// Asks for the number again and again; ends when there is no answer in time.
-async fn ask(watch: &Weak<Watch>, client: &Client) -> Option<()> {
+async fn ask(watch: &Weak<Watch>, place: &str, client: &Client) -> Option<()> {
     timeout(MAX_AGE, client.batch_execute(LISTEN)).await.ok()?.ok()?;
-    let statement = timeout(MAX_AGE, client.prepare("SELECT number FROM postseal.change")).await.ok()?.ok()?;
+    let statement = timeout(MAX_AGE, client.prepare(ASK)).await.ok()?.ok()?;
     let mut is_first = true;
     loop {
-        let asked = Instant::now();
+        let (asked, before) = (Instant::now(), milliseconds());
         let row = timeout(MAX_AGE, client.query_one(&statement, &[])).await.ok()?.ok()?;
-        let change = row.try_get(0).ok()?;
+        let (change, theirs) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
         let watch = watch.upgrade()?;
+        watch.compare(place, theirs, [before, milliseconds()]);
         if std::mem::take(&mut is_first) {
             watch.begin(change, asked)
         } else {
@@ -161,6 +191,17 @@ where
     }
 }
 
+fn milliseconds() -> i64 {
+    let since = SystemClock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+const ASK: &str = "SELECT number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM postseal.change";
+/// A clock that is set by NTP is off by less than a second. Turns to ask sources on the network bear this much, and so do the limits of time in signatures
+/// and certificates, which have minutes.
+const MAX_SKEW: Duration = Duration::from_secs(5);
+/// A difference that stays is reported so often.
+const WARN_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// For the number of a change: a thousand a second for thirty years.
 const CHANGE_BITS: u32 = 40;
 /// What a writer says, with the number of the change.

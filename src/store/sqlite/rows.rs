@@ -1,6 +1,6 @@
 //! The rows of a key store in SQLite, a statement each, and how SQLite's errors are named.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row, params, params_from_iter};
 
@@ -319,7 +319,7 @@ impl Tx for Rows<'_> {
 
 fn found(row: &Row<'_>, known: &Records) -> rusqlite::Result<Found> {
     match known.get(row.get_ref(0)?.as_str().unwrap_or_default()) {
-        Some(record) => Ok(Found::Known(Arc::clone(record))),
+        Some(record) => Ok(Found::Known(record)),
         None => certificate(row).map(|row| Found::New(Box::new(row))),
     }
 }

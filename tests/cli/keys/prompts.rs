@@ -1,7 +1,11 @@
 //! What is asked at a terminal. Python's pty module plays the person: it waits for each prompt, and types the answer.
 
 use super::MESSAGE;
-use crate::support::{lab::Lab, requirements::present};
+use crate::support::{
+    lab::Lab,
+    requirements::present,
+    token::{PIN, Token},
+};
 
 /// Runs a command on a terminal, waits for each prompt and types the answer to it; prints what the terminal showed, and the exit code.
 const PERSON: &str = r#"
@@ -89,6 +93,22 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     let ignored =
         typed(&lab, &format!("trap \"\" INT; {line}"), &[("to sign m.eml: ", "half\u{3}")]).expect("python is here");
     assert!(ignored.contains("code 130") && ignored.contains("\necho\n"), "{ignored}");
+}
+
+#[test]
+fn the_pin_of_a_token_is_asked_for() {
+    let lab = Lab::new();
+    let Some(token) = Token::new(&lab) else { return };
+    lab.write("m.eml", MESSAGE);
+    token.run(&["key", "generate", "--token", &token.uri(""), "--algorithm", "p256", "alice@example.org"]).code(0);
+    let line = format!("SOFTHSM2_CONF={} \"$0\" sign -o s.eml m.eml", token.configuration().display());
+    let prompt = "token=mail: ";
+    let Some(said) = typed(&lab, &line, &[(prompt, &format!("{PIN}\n"))]) else { return };
+    assert!(said.contains("PIN of pkcs11:") && said.ends_with("EXIT 0\n"), "{said}");
+    assert!(!said.contains(PIN), "what is typed is not shown: {said}");
+    lab.run(&["verify", "s.eml"]).code(0);
+    let said = typed(&lab, &line, &[(prompt, "161803\n")]).expect("python is here");
+    assert!(said.contains("token mail: its PIN is wrong") && said.ends_with("EXIT 77\n"), "{said}");
 }
 
 #[test]

@@ -5,11 +5,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Gnupg, Net, fingerprint, new_certificate};
+use super::{Gnupg, Kept, Net, fingerprint, new_certificate};
 
-#[test]
-fn answers_are_kept_for_their_times() {
-    let Some(net) = Net::new(&[("openpgpkey.a.test", "")], "openpgpkey.down.test. A 127.1.0.1\n") else { return };
+/// Each of these with the file of a home, and with tables that several machines share.
+macro_rules! each {
+    ($($name:ident),+ $(,)?) => {
+        mod own {
+            $(#[test] fn $name() { super::$name(super::Kept::Own); })+
+        }
+        mod shared {
+            $(#[test] fn $name() { super::$name(super::Kept::Shared); })+
+        }
+    };
+}
+
+each! {
+    answers_are_kept_for_their_times,
+    one_request_is_in_flight_for_an_address,
+    a_second_key_waits_for_the_owner,
+    a_key_that_the_owner_trusts_stays,
+    a_revocation_that_was_found_stays,
+    sources_are_asked_in_order,
+    a_server_that_fails_is_not_asked_for_other_addresses,
+}
+
+fn answers_are_kept_for_their_times(kept: Kept) {
+    let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "")], "openpgpkey.down.test. A 127.1.0.1\n") else { return };
     net.publish_new("bob@a.test");
     net.encrypt("bob@a.test").code(0);
     net.encrypt("bob@a.test").code(0);
@@ -23,7 +44,7 @@ fn answers_are_kept_for_their_times() {
     assert!(start.elapsed() < Duration::from_secs(2));
     // The times are configured; `key find` asks whatever was answered.
     net.configure("keep-found = 0\nkeep-missing = 0", "");
-    net.lab.shell("rm home/discovery.sqlite*").code(0);
+    net.forget();
     for _ in 0..2 {
         net.encrypt("bob@a.test").code(0);
         net.encrypt("carol@a.test").code(77);
@@ -34,9 +55,8 @@ fn answers_are_kept_for_their_times() {
 }
 
 /// Several processes that want the same key at once make one request.
-#[test]
-fn one_request_is_in_flight_for_an_address() {
-    let Some(net) = Net::new(&[("openpgpkey.a.test", "limit_rate 2k;")], "") else { return };
+fn one_request_is_in_flight_for_an_address(kept: Kept) {
+    let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "limit_rate 2k;")], "") else { return };
     net.publish_new("bob@a.test");
     net.lab.write("text", "the plan\n");
     thread::scope(|scope| {
@@ -47,9 +67,8 @@ fn one_request_is_in_flight_for_an_address() {
     assert_eq!(net.asked("a.test"), 1);
 }
 
-#[test]
-fn a_second_key_waits_for_the_owner() {
-    let Some(net) = Net::new(&[("openpgpkey.a.test", "")], "") else { return };
+fn a_second_key_waits_for_the_owner(kept: Kept) {
+    let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "")], "") else { return };
     net.configure("keep-found = 0", "");
     let first = fingerprint(&net.publish_new("bob@a.test"));
     assert!(net.encrypt("bob@a.test").code(0).stderr.contains(&first));
@@ -79,9 +98,8 @@ fn a_second_key_waits_for_the_owner() {
 }
 
 /// A key that the owner trusts is not replaced either, even when it has expired.
-#[test]
-fn a_key_that_the_owner_trusts_stays() {
-    let Some(net) = Net::new(&[("openpgpkey.a.test", "")], "") else { return };
+fn a_key_that_the_owner_trusts_stays(kept: Kept) {
+    let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "")], "") else { return };
     let gnupg = Gnupg::with_key("bob@a.test", "20200101T000000!");
     net.lab.write("old.pgp", gnupg.exported());
     let old = fingerprint(&gnupg.exported());
@@ -98,9 +116,8 @@ fn a_key_that_the_owner_trusts_stays() {
 }
 
 /// A revocation counts at once, and is not forgotten when the domain publishes the key without it again.
-#[test]
-fn a_revocation_that_was_found_stays() {
-    let Some(net) = Net::new(&[("openpgpkey.a.test", "")], "") else { return };
+fn a_revocation_that_was_found_stays(kept: Kept) {
+    let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "")], "") else { return };
     net.configure("keep-found = 0", "");
     let gnupg = Gnupg::with_key("bob@a.test", "20260101T000000!");
     let good = gnupg.exported();
@@ -114,10 +131,9 @@ fn a_revocation_that_was_found_stays() {
 }
 
 /// The next source is asked when one has no key, and a failure counts only if none has one.
-#[test]
-fn sources_are_asked_in_order() {
+fn sources_are_asked_in_order(kept: Kept) {
     let hosts = [("openpgpkey.a.test", ""), ("keys.test", ""), ("openpgpkey.b.test", "return 500;")];
-    let Some(net) = Net::new(&hosts, "") else { return };
+    let Some(net) = Net::at(kept, &hosts, "") else { return };
     net.configure(
         "methods = [\"wkd\", \"vks\", \"hkp\"]\nvks-server = \"https://keys.test\"\nhkp-server = \"hkps://keys.test\"",
         "",
@@ -148,9 +164,8 @@ fn sources_are_asked_in_order() {
 }
 
 /// A server that does not say is not asked for other addresses for a while. What it says for one address ends that.
-#[test]
-fn a_server_that_fails_is_not_asked_for_other_addresses() {
-    let Some(net) = Net::new(&[("openpgpkey.a.test", "if (-f $document_root/broken) { return 500; }")], "") else {
+fn a_server_that_fails_is_not_asked_for_other_addresses(kept: Kept) {
+    let Some(net) = Net::at(kept, &[("openpgpkey.a.test", "if (-f $document_root/broken) { return 500; }")], "") else {
         return;
     };
     net.publish_new("bob@a.test");

@@ -45,6 +45,10 @@ use crate::support::{
 struct Healthy;
 
 impl Health for Healthy {
+    fn clock_skew(&self) -> Option<std::time::Duration> {
+        None
+    }
+
     fn ready(&self) -> Result<()> {
         Ok(())
     }

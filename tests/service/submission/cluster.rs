@@ -26,19 +26,7 @@ fn three_nodes_lose_nothing() {
     let sink = Sink::start();
     let database = Mutex::new(Server::start());
     let nodes = nodes(&database.lock().expect("nobody panics with it"), sink.port());
-    let any = nodes.iter().enumerate().fold(of_the_manual(), |printed, (at, node)| {
-        printed.replace(&format!("[192.0.2.{}]:10025", at + 1), &format!("[127.0.0.1]:{}", node.port()))
-    });
-    assert!(!any.contains("192.0.2"), "{any}");
-    let settings = [
-        ("transport_maps", any.as_str()),
-        ("in_flow_delay", "0"),
-        ("enable_long_queue_ids", "yes"),
-        // Each try asks for a node anew.
-        ("smtp_connection_cache_on_demand", "no"),
-        ("default_destination_concurrency_failed_cohort_limit", "0"),
-    ];
-    let postfix = Postfix::start(sink.port(), &settings, "");
+    let postfix = before(&nodes, &sink);
     let mut turn = 0;
     let mut kill = || {
         turn += 1;
@@ -84,6 +72,72 @@ fn three_nodes_lose_nothing() {
     );
     assert!(doubled <= unsure * 2, "{doubled} doubled, and {unsure} tries were not answered with 250");
     assert!(!log.contains("status=bounced"), "bounced: {log}");
+}
+
+/// As docs/manual/nodes.md says: each node reads its configuration again, and each is told to stop and started again, one after the other, while mail
+/// comes. Nothing is lost, and nothing arrives twice.
+#[test]
+fn nodes_are_restarted_one_after_the_other() {
+    if !present(&["openssl"]) || !postgres::present() {
+        return;
+    }
+    let sink = Sink::start();
+    let database = Server::start();
+    let nodes = nodes(&database, sink.port());
+    let postfix = before(&nodes, &sink);
+    let (mut restarted, mut reloaded) = (0, 0);
+    let restart = || {
+        let node = &nodes[restarted % nodes.len()];
+        restarted += 1;
+        node.terminate();
+        node.open_until_it_stays();
+    };
+    let run = Run::under(postfix.port(), how_many(40), restart, |pause| {
+        thread::sleep(pause(300, 900));
+        let begin = Instant::now();
+        // Between two restarts a node may be away: another one is told then.
+        reloaded += usize::from(nodes[reloaded % nodes.len()].hang_up());
+        begin..Instant::now()
+    });
+    let end = Instant::now() + Duration::from_secs(120);
+    let mut turn = 0;
+    while turn < nodes.len() || !postfix.queue().contains("Mail queue is empty") {
+        assert!(Instant::now() < end, "{}", postfix.queue());
+        if let Some(node) = nodes.get(turn) {
+            node.terminate();
+            node.open_until_it_stays();
+        }
+        turn += 1;
+        postfix.flush();
+        thread::sleep(Duration::from_millis(300));
+    }
+    let copies: HashMap<_, Vec<Arrival>> = run.copies(&sink);
+    let doubled = copies.values().filter(|arrivals| arrivals.len() > 1).count();
+    run.tell(
+        "three nodes, each restarted in turn",
+        &format!("{doubled} of {} copies doubled, {reloaded} reloads", copies.len()),
+    );
+    assert_eq!(doubled, 0, "a node that is told to stop finishes what it has");
+    assert!(reloaded > 0 && !postfix.log().contains("status=bounced"), "{}", postfix.log());
+    let log: String = nodes.iter().map(Proxy::log).collect();
+    assert!(log.contains("configuration-loaded") && !log.contains("configuration-rejected"), "{log}");
+}
+
+/// A Postfix that passes mail to these nodes, as the manual says, and what they send to the sink.
+fn before(nodes: &[Proxy], sink: &Sink) -> Postfix {
+    let any = nodes.iter().enumerate().fold(of_the_manual(), |printed, (at, node)| {
+        printed.replace(&format!("[192.0.2.{}]:10025", at + 1), &format!("[127.0.0.1]:{}", node.port()))
+    });
+    assert!(!any.contains("192.0.2"), "{any}");
+    let settings = [
+        ("transport_maps", any.as_str()),
+        ("in_flow_delay", "0"),
+        ("enable_long_queue_ids", "yes"),
+        // Each try asks for a node anew.
+        ("smtp_connection_cache_on_demand", "no"),
+        ("default_destination_concurrency_failed_cohort_limit", "0"),
+    ];
+    Postfix::start(sink.port(), &settings, "")
 }
 
 /// The value of `transport_maps` that docs/manual/nodes.md prints.

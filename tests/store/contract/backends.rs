@@ -1,5 +1,6 @@
 //! One contract for every backend, reading and writing: SQLite, and tables in memory, which show that the trait asks for nothing of SQLite's.
 
+mod concurrent;
 mod postgres;
 mod tables;
 
@@ -42,7 +43,7 @@ struct InMemory {
 
 impl Shared for InMemory {
     fn open(&self, given: &[&str]) -> Keystore {
-        let backend = Box::new(self.tables.clone());
+        let backend = Box::new(self.tables.beside());
         Keystore::new(backend, self.folder.path(), passphrases(given), &Limits::default()).unwrap()
     }
 
@@ -79,6 +80,7 @@ const CASES: &[fn(&dyn Shared)] = &[
     what_owners_say_is_noted,
     the_data_key_stays_when_the_master_key_changes,
     damage_is_found_and_repaired,
+    concurrent::no_look_answers_with_what_was_before,
 ];
 
 fn what_is_kept_is_found(shared: &dyn Shared) {

@@ -1,5 +1,7 @@
 //! A key store in PostgreSQL: what happens when the server is lost, several machines, roles, versions, and moving there and back.
 
+mod distant;
+mod full;
 mod lost;
 mod machines;
 mod moving;

@@ -33,6 +33,8 @@ pub(super) struct Facts {
     pub(super) expires: Option<String>,
     /// Whether a secret key is here.
     pub(super) secret: bool,
+    /// The names of its keys on tokens.
+    pub(super) tokens: Vec<String>,
     /// Every key, the primary key first.
     pub(super) keys: Vec<KeyFacts>,
     pub(super) trusted_addresses: Vec<String>,
@@ -108,6 +110,7 @@ impl Facts {
             created: None,
             expires: None,
             secret: !record.secrets().is_empty(),
+            tokens: Vec::new(),
             keys: Vec::new(),
             trusted_addresses: bound.collect(),
             trusted_user_ids: record.bindings().contains(&Binding::UserIds),

@@ -8,6 +8,7 @@ use std::{
 use postseal::{
     base::{Error, Result},
     keys::{Keys, ProtocolName, Record},
+    store::Keystore,
 };
 
 use super::{bare, facts::Facts, show, x509};
@@ -38,11 +39,12 @@ impl Selection {
         &self,
         records: &[Arc<Record>],
         at: SystemTime,
-        keys: &dyn Keys,
+        home: &Keystore,
     ) -> Result<Vec<(Arc<Record>, Facts)>> {
-        let mut found = Vec::new();
+        let (mut found, mut tokens) = (Vec::new(), home.token_names()?);
         for record in records {
-            let facts = facts(record, at, keys)?;
+            let mut facts = facts(record, at, home)?;
+            facts.tokens = tokens.remove(record.fingerprint().as_str()).unwrap_or_default();
             if self.holds(&facts, at) {
                 found.push((Arc::clone(record), facts));
             }

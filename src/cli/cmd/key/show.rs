@@ -11,7 +11,7 @@ use super::{
 use postseal::{
     base::Result,
     crypto::Legacy,
-    keys::{Kept, Keys, ProtocolName, Record, TokenKeys},
+    keys::{Kept, Keys, ProtocolName, Record, TokenKeys, TokenUri},
     pki,
     protocol::pgp::summary::{Key, Summary, Validity, summarize},
     report::printable,
@@ -21,14 +21,21 @@ use postseal::{
 /// One line for each key: fingerprint, protocol, algorithm, uses, secret or public, state, names, addresses and whether they are trusted.
 pub(super) fn rows(found: &[(Arc<Record>, Facts)]) -> String {
     let row = |(record, facts): &(Arc<Record>, Facts)| {
-        let secret = if facts.secret { "secret" } else { "public" };
+        let secret = match (facts.secret, facts.tokens.first()) {
+            (true, Some(name)) => {
+                let title = TokenUri::parse(name).map_or_else(|_| name.clone(), |uri| uri.title());
+                format!("secret on {}", printable(&title))
+            }
+            (true, None) => "secret".to_owned(),
+            (false, _) => "public".to_owned(),
+        };
         let quantum = if facts.quantum_safe { ", quantum-safe" } else { "" };
         let columns = [
             facts.fingerprint.clone(),
             facts.protocol.to_owned(),
             facts.algorithm.clone(),
             facts.uses.join(", "),
-            secret.to_owned(),
+            secret,
             format!("{}{quantum}", worth(record, facts)),
         ];
         columns.into_iter().chain([whose(record, facts)]).collect()

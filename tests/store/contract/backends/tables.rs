@@ -3,7 +3,12 @@
 use std::{
     cell::{Ref, RefCell, RefMut},
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 use postseal::{
@@ -18,9 +23,13 @@ use postseal::{
     },
 };
 
-/// Tables that several key stores share.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tables(Arc<Mutex<Option<Rows>>>);
+/// Tables that several key stores share. The version stays after a change by the same key store.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    rows: Arc<Mutex<Option<Rows>>>,
+    /// How many changes were made here.
+    own: AtomicI64,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
@@ -38,25 +47,31 @@ pub(crate) struct Rows {
 }
 
 /// The tables within one transaction.
-struct Open(RefCell<Rows>);
+struct Open(RefCell<Rows>, i64);
 
 impl Tables {
+    /// The same tables, for another key store.
+    pub(crate) fn beside(&self) -> Tables {
+        Tables { rows: Arc::clone(&self.rows), own: AtomicI64::new(0) }
+    }
+
     pub(crate) fn change(&self, change: impl FnOnce(&mut Rows)) {
-        let mut rows = self.0.lock().unwrap();
+        let mut rows = self.rows.lock().unwrap();
         let rows = rows.as_mut().unwrap();
         change(rows);
         rows.changes += 1;
     }
 
-    fn run(rows: &mut Option<Rows>, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<()> {
+    fn run(&self, rows: &mut Option<Rows>, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<()> {
         let is_new = rows.is_none();
-        let open = Open(RefCell::new(rows.clone().unwrap_or_default()));
+        let open = Open(RefCell::new(rows.clone().unwrap_or_default()), self.own.load(Ordering::SeqCst));
         if is_new {
             write_digests(&open)?;
         }
         work(&open)?;
         let mut done = open.0.into_inner();
         done.changes += 1;
+        self.own.fetch_add(1, Ordering::SeqCst);
         *rows = Some(done);
         Ok(())
     }
@@ -64,24 +79,29 @@ impl Tables {
 
 impl Backend for Tables {
     fn exists(&self) -> Result<bool> {
-        Ok(self.0.lock().unwrap().is_some())
+        Ok(self.rows.lock().unwrap().is_some())
     }
 
     fn read(&self, work: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<bool> {
-        let rows = self.0.lock().unwrap().clone();
-        rows.map_or(Ok(false), |rows| work(&Open(RefCell::new(rows))).map(|()| true))
+        let (rows, own) = {
+            let rows = self.rows.lock().unwrap();
+            (rows.clone(), self.own.load(Ordering::SeqCst))
+        };
+        // As a server that takes its time.
+        thread::sleep(Duration::from_micros(100));
+        rows.map_or(Ok(false), |rows| work(&Open(RefCell::new(rows), own)).map(|()| true))
     }
 
     fn write(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<()> {
-        Tables::run(&mut self.0.lock().unwrap(), work)
+        self.run(&mut self.rows.lock().unwrap(), work)
     }
 
     fn write_if_free(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<bool> {
-        let mut rows = self.0.try_lock().map_err(|_| Error::new(Kind::TryAgain, "tables: locked"))?;
+        let mut rows = self.rows.try_lock().map_err(|_| Error::new(Kind::TryAgain, "tables: locked"))?;
         if rows.is_none() {
             return Ok(false);
         }
-        Tables::run(&mut rows, work).map(|()| true)
+        self.run(&mut rows, work).map(|()| true)
     }
 
     fn erase_removed(&self) -> Result<()> {
@@ -107,7 +127,7 @@ impl Open {
 
 fn found(row: &CertificateRow, known: &Records) -> Found {
     let known = known.get(&row.fingerprint);
-    known.map_or_else(|| Found::New(Box::new(row.clone())), |record| Found::Known(Arc::clone(record)))
+    known.map_or_else(|| Found::New(Box::new(row.clone())), Found::Known)
 }
 
 impl View for Open {
@@ -116,7 +136,7 @@ impl View for Open {
     }
 
     fn version(&self) -> Result<i64> {
-        Ok(self.rows().changes)
+        Ok(self.rows().changes - self.1)
     }
 
     fn certificate(&self, number: i64, known: &Records) -> Result<Option<Found>> {

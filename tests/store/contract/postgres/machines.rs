@@ -81,6 +81,14 @@ fn each_role_can_do_what_it_is_for() {
         assert_eq!(error.kind(), Kind::Inaccessible, "{error}");
         assert!(error.to_string().contains("permission denied"), "{error}");
     };
+    // What was found on the network.
+    let pending = |home: &Path| run(home, &["key", "pending"]);
+    assert_eq!(pending(machine.home()), (0, String::new(), String::new()));
+    let rows = server.psql(
+        "roles",
+        "SET ROLE mx1; DELETE FROM postseal.answer; DELETE FROM postseal.used; DELETE FROM postseal.renewal",
+    );
+    assert_eq!(rows, Ok(String::new()));
     let sql = "SET ROLE mx1; CREATE TABLE postseal.mine (number integer)";
     assert!(server.psql("roles", sql).unwrap_err().contains("permission denied for schema"));
 
@@ -90,13 +98,14 @@ fn each_role_can_do_what_it_is_for() {
     refused(reader.secret(record, record.fingerprint()).map(drop));
     refused(reader.add(&[copy(&PEOPLE[1].described)]).map(drop));
     assert_eq!(look(&reader), Ok(1), "it goes on after that");
+    assert_eq!(pending(machine.home()).0, 77, "it does not decide which key is in use");
 
-    assert_eq!(store::upgrade(&over_tls("localhost", "boss")).unwrap(), (1, 1));
+    assert_eq!(store::upgrade(&over_tls("localhost", "boss")).unwrap(), (2, 2));
     server.psql("roles", "CREATE DATABASE empty").unwrap();
     server.psql("roles", "GRANT CREATE ON DATABASE empty TO boss").unwrap();
     let empty = |user: &str| server.over_tls("localhost", user, "empty", "ca.pem");
     refused(store::upgrade(&empty("mx1")).map(drop));
-    assert_eq!(store::upgrade(&empty("boss")).unwrap(), (0, 1));
+    assert_eq!(store::upgrade(&empty("boss")).unwrap(), (0, 2));
 }
 
 #[test]
@@ -128,7 +137,7 @@ fn a_server_that_is_not_the_one_is_refused() {
     assert!(kind == Kind::TryAgain && reason.contains("invalid peer certificate"), "{reason}");
     let (kind, reason) = said(good.split_once('?').unwrap().0);
     assert!(kind == Kind::TryAgain && reason.contains("invalid peer certificate"), "{reason}");
-    let named = server.over_tls("db.example.org", "mx9", "tls", "ca.pem");
+    let named = server.over_tls("other.example.org", "mx9", "tls", "ca.pem");
     let (kind, reason) = said(&format!("{named}&hostaddr=127.0.0.1"));
     assert!(kind == Kind::TryAgain && reason.contains("invalid peer certificate"), "{reason}");
     // The server would take it in clear, and so might one in the middle: only the URL can allow it.
