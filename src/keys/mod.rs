@@ -3,6 +3,8 @@
 mod capabilities;
 mod chain;
 mod deprecated;
+mod forms;
+mod index;
 mod locked;
 mod memory;
 mod query;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 pub use capabilities::{Announcement, Capabilities};
 pub use chain::Chain;
 pub use deprecated::Deprecated;
+pub use forms::Forms;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
 pub use query::{Purpose, Query, Reach, Want};

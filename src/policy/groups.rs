@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use super::{
-    Action, Decision, Facts, Group, NO_RULE, Origin, Policy, Trial,
+    Action, Decision, Facts, Group, NO_RULE, Origin, Policy, RecipientFacts, Trial,
     ruling::{Ruling, Walk},
 };
-use crate::{keys::PassphraseFrom, mail::ForwardPath};
+use crate::{
+    keys::{Forms, KeyState, PassphraseFrom},
+    mail::ForwardPath,
+};
 
-/// Recipients with the same ruling share a group, unless a ciphertext would tell of one who is hidden.
+/// Recipients with the same ruling share a group, unless a ciphertext would tell of one who is hidden, or is none that all of them can read.
 pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Decision {
     let shown = facts.message.shown();
     let mut groups: Vec<Group> = Vec::new();
-    // The groups that others may join, by what they get.
-    let mut shared: HashMap<Ruling, usize> = HashMap::new();
+    // The groups that others may join, by what they get, with the ciphertexts that all in them can read.
+    let mut shared: HashMap<Ruling, Vec<(usize, Forms)>> = HashMap::new();
     let mut trials: Vec<Trial> = Vec::new();
     // Recipients whose mail would be decided alike, and is.
     let mut tried: HashMap<(Ruling, Option<usize>), usize> = HashMap::new();
@@ -34,18 +37,33 @@ pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Dec
             Some(PassphraseFrom::Message) => false,
             None => encrypts(&ruling) && !shown.contains(&recipient.path.address),
         };
-        let place = shared.get(&ruling).copied().filter(|_| !alone);
-        match place.and_then(|place| groups.get_mut(place)) {
-            Some(group) => group.recipients.push(recipient.path.clone()),
+        if alone {
+            groups.push(of(policy, recipient.path.clone(), &ruling));
+            continue;
+        }
+        let forms = facts.forms(recipient, &ruling);
+        let open = shared.get_mut(&ruling).and_then(|open| open.iter_mut().find(|(_, own)| !own.in_common(forms).is_empty()));
+        match open {
+            Some((place, own)) => {
+                *own = own.in_common(forms);
+                groups.get_mut(*place).into_iter().for_each(|group| group.recipients.push(recipient.path.clone()));
+            }
             None => {
                 groups.push(of(policy, recipient.path.clone(), &ruling));
-                if !alone {
-                    shared.insert(ruling, groups.len() - 1);
-                }
+                shared.entry(ruling).or_default().push((groups.len() - 1, forms));
             }
         }
     }
     Decision { groups, trials }
+}
+
+impl Facts<'_> {
+    /// The ciphertexts that `recipient` can read, as far as what is ruled is one.
+    fn forms(&self, recipient: &RecipientFacts, ruling: &Ruling) -> Forms {
+        let protocol = ruling.actions.iter().find_map(Action::encrypts_in);
+        let key = protocol.and_then(|protocol| self.reading(recipient, &ruling.sealing).get(&protocol));
+        key.map_or(Forms::ALL, KeyState::forms)
+    }
 }
 
 /// One recipient's group.

@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select, sample::subs
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState, PassphraseFrom, Source},
+    keys::{Forms, Handle, KeyState, PassphraseFrom, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };

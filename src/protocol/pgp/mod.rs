@@ -48,6 +48,7 @@ mod suite;
 pub mod summary;
 mod trailer;
 mod verify;
+mod wishes;
 mod words;
 
 // armor.rs      decode armor and the cleartext framework
@@ -86,6 +87,7 @@ mod words;
 // loose.rs      revocation certificates without their certificate
 // locked.rs     the secret parts of a certificate, decrypted when needed
 // generate.rs   generate keys
+// wishes.rs     what the owner of a certificate can read: ciphers and containers
 // words.rs      Sequoia's errors in our words
 
 use super::{
@@ -126,7 +128,7 @@ impl Protocol for Pgp {
 
 /// How the keys of a message are looked up, and what seals with them.
 const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
-    recipient: select::recipient,
+    recipients: select::recipients,
     signer_for: select::signer_for,
     signer_named: select::signer_named,
     seal: seal::seal,

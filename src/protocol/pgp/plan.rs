@@ -45,7 +45,7 @@ impl Plan {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let mut sealed = Sealed::default();
         let signers = signers(root, how, found, context, &mut sealed)?;
-        let readers = readers(root, how, found, at, context, &mut sealed)?;
+        let readers = readers(root, how, found, context, &mut sealed)?;
         if signers.is_none() && readers.is_none() {
             return Err(Error::usage("neither a signer nor a recipient is given"));
         }
@@ -79,7 +79,6 @@ fn readers(
     root: Part<'_>,
     how: &Seal,
     found: &MessageKeys,
-    at: SystemTime,
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Readers>> {
@@ -116,5 +115,5 @@ fn readers(
     if !how.passwords.is_empty() {
         sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
     }
-    Readers::new(people, &how.passwords, how.cipher.as_deref(), at, context.legacy).map(Some)
+    Readers::new(people, &how.passwords, how.cipher.as_deref(), context.legacy).map(Some)
 }

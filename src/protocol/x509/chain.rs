@@ -1,6 +1,10 @@
 //! Finds certificate paths, with certificates and revocation information from the message and the store.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use super::record;
 use crate::{
@@ -23,8 +27,8 @@ pub(in crate::protocol) struct Chain<'a> {
     enclosed: Vec<&'a [u8]>,
     /// Subjects already looked up in the store.
     asked: BTreeSet<Handle>,
-    /// Results so far: for many signatures by one certificate, the path is searched and its CRLs are read once.
-    found: Vec<(Certificate, SystemTime, std::result::Result<Path, Refusal>)>,
+    /// Results so far, by fingerprint and time: for many signatures by one certificate, the path is searched and its CRLs are read once.
+    found: HashMap<([u8; 32], SystemTime), std::result::Result<Path, Refusal>>,
 }
 
 impl<'a> Chain<'a> {
@@ -49,7 +53,7 @@ impl<'a> Chain<'a> {
             revocations: context.keys.revocations()?,
             enclosed: revocations.to_vec(),
             asked: BTreeSet::new(),
-            found: Vec::new(),
+            found: HashMap::new(),
             now: context.clock.now(),
             purpose: Purpose::Email,
             context,
@@ -59,6 +63,13 @@ impl<'a> Chain<'a> {
     /// Requires another purpose of the certificates in a path.
     pub(in crate::protocol) fn for_purpose(self, purpose: Purpose) -> Self {
         Chain { purpose, ..self }
+    }
+
+    /// Starts anew with the certificates of the store, for a leaf that has nothing to do with those before: they count together
+    /// ([`Budget::certificates`]). The anchors stay, and so do the paths that were found.
+    pub(in crate::protocol) fn forget_issuers(&mut self) {
+        self.intermediates.clear();
+        self.asked.clear();
     }
 
     /// Finds a path from `leaf` to an anchor, now. Errors only if the keys cannot be asked, or the Budget is exceeded.
@@ -77,7 +88,8 @@ impl<'a> Chain<'a> {
         at: SystemTime,
         budget: &mut Budget,
     ) -> Result<std::result::Result<Path, Refusal>> {
-        if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
+        let asked = (leaf.fingerprint(), at);
+        if let Some(found) = self.found.get(&asked) {
             return Ok(found.clone());
         }
         if let Some(refusal) = declared_revoked(leaf, self.context.keys)? {
@@ -105,7 +117,7 @@ impl<'a> Chain<'a> {
                 source.statements_about(&path, None)
             })?,
         };
-        self.found.push((leaf.clone(), at, found.clone()));
+        self.found.insert(asked, found.clone());
         Ok(found)
     }
 
