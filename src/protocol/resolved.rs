@@ -31,8 +31,9 @@ impl Needs {
     /// What `how` needs for `message`. An author that From does not name is left out: sealing refuses then.
     pub fn of(message: &Message, how: &Seal) -> Needs {
         let mut needs = Needs { at: how.at, ..Needs::default() };
+        let mut seen = HashSet::new();
         for Recipient::Named(address) | Recipient::Hidden(address) in how.readers() {
-            if !needs.recipients.contains(address) {
+            if seen.insert(address) {
                 needs.recipients.push(address.clone());
             }
         }

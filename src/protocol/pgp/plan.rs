@@ -1,6 +1,8 @@
 //! Decides everything before the first octet is written: signers, recipients, algorithms.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
+
+use sequoia_openpgp::Fingerprint;
 
 use super::{
     encrypt::{Naming, Readers},
@@ -88,6 +90,7 @@ fn readers(
     let blind = Blind::of(root);
     sealed.warnings.extend(blind::bcc_warning(root));
     let mut people: Vec<(Naming, Chosen)> = Vec::new();
+    let mut places: HashMap<Fingerprint, usize> = HashMap::new();
     let mut missing = Missing::default();
     for recipient in how.readers() {
         let (naming, address) = match recipient {
@@ -104,7 +107,8 @@ fn readers(
         }
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
         sealed.encrypted_to(address, chosen.cert.fingerprint().to_hex(), note);
-        match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == chosen.cert.fingerprint()) {
+        let place = *places.entry(chosen.cert.fingerprint()).or_insert(people.len());
+        match people.get_mut(place) {
             None => people.push((naming, chosen.clone())),
             // The same key for two recipients, one of them named: the message names it anyway.
             Some((other, _)) if naming == Naming::Named => *other = Naming::Named,
