@@ -82,7 +82,13 @@ impl Keys for Memory {
             let named: BTreeSet<&Handle> =
                 self.records.iter().filter(matches).map(|record| record.fingerprint()).collect();
             let is_named = |record: &&Arc<Record>| named.contains(record.fingerprint());
-            return Ok(self.records.iter().filter(|one| one.protocol() == protocol).filter(is_named).cloned().collect());
+            return Ok(self
+                .records
+                .iter()
+                .filter(|one| one.protocol() == protocol)
+                .filter(is_named)
+                .cloned()
+                .collect());
         };
         let matching = candidates.into_iter().filter_map(|place| self.records.get(place)).filter(matches);
         // In the order in which they were added.

@@ -42,7 +42,8 @@ pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Dec
             continue;
         }
         let forms = facts.forms(recipient, &ruling);
-        let open = shared.get_mut(&ruling).and_then(|open| open.iter_mut().find(|(_, own)| !own.in_common(forms).is_empty()));
+        let open =
+            shared.get_mut(&ruling).and_then(|open| open.iter_mut().find(|(_, own)| !own.in_common(forms).is_empty()));
         match open {
             Some((place, own)) => {
                 *own = own.in_common(forms);

@@ -400,7 +400,8 @@ impl Walker<'_> {
             tried.retain(|protocol| !self.forms(rule, *protocol).is_empty());
             if tried.is_empty() {
                 let others: Vec<String> = required_readers(rule).map(Address::to_string).collect();
-                let why = format!("{reader}: cannot read what {} can read: their keys are too different", others.join(", "));
+                let why =
+                    format!("{reader}: cannot read what {} can read: their keys are too different", others.join(", "));
                 return (Obstacle::MissingKey, why);
             }
         }

@@ -55,7 +55,14 @@ impl Usable for Chosen {
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = self.candidate.handle().clone();
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe: false, forms: Forms::ALL }
+        KeyState::Usable {
+            key,
+            source: Source::Owner,
+            warning: None,
+            note: None,
+            quantum_safe: false,
+            forms: Forms::ALL,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156). Sequoia parses packets; private-key operations go through
 //! [`SecretKey`](crate::crypto::SecretKey).
 
+mod aead_chunks;
 pub mod archive;
 mod armor;
 mod armored;
@@ -55,6 +56,7 @@ mod words;
 // chunks.rs     a reader that frees the memory it has read
 // counting.rs   packet headers, to count packets before Sequoia parses them
 // external.rs   certificates around keys that are elsewhere: on tokens
+// aead_chunks.rs chunks that are authenticated one by one, opened to the end
 // framing.rs    split octets into packets
 // kind.rs       classify octets without a key
 // open.rs       open one layer: PGP/MIME, inline                         (claim, open)

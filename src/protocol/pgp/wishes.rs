@@ -44,12 +44,7 @@ pub(super) struct Wishes {
 
 impl Wishes {
     /// Those of `cert`, whose encryption keys are `keys`.
-    pub(super) fn of(
-        cert: &Cert,
-        keys: &[Key<PublicParts, UnspecifiedRole>],
-        at: SystemTime,
-        legacy: Legacy,
-    ) -> Self {
+    pub(super) fn of(cert: &Cert, keys: &[Key<PublicParts, UnspecifiedRole>], at: SystemTime, legacy: Legacy) -> Self {
         let policy = cert::policy(at, legacy);
         let valid = cert.with_policy(&policy, at).ok();
         let features = valid.as_ref().and_then(|valid| valid.features());

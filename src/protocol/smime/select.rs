@@ -12,7 +12,7 @@ use crate::{
     crypto::{Conveys, Legacy, SecretKey, Signs},
     keys::{Capabilities, Forms, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
     mail::Address,
-    pki::{Certificate, Usage},
+    pki::{Certificate, Revocation, Statements, Usage},
     protocol::{
         Context, Role,
         resolved::{Keyring, Usable},
@@ -68,11 +68,16 @@ impl Usable for SigningKey {
 
 /// The certificate to encrypt to for each of `all`, with the errors of [`select::choose`].
 pub(super) fn recipients(all: &[Names], at: SystemTime, context: Context<'_>) -> Vec<Result<Result<Chosen, Refusal>>> {
-    let mut paths = match Paths::new(context) {
-        Ok(paths) => paths,
-        Err(error) => return all.iter().map(|_| Err(error.clone())).collect(),
+    let found = || {
+        let revocations = context.keys.revocations()?;
+        let revocations: Vec<&[u8]> =
+            revocations.iter().map(AsRef::as_ref).filter(|_| context.revocation != Revocation::Off).collect();
+        let statements = Statements::read(&revocations, &[]);
+        let mut paths = Paths::new(context)?;
+        paths.chain = paths.chain.reading(&statements);
+        Ok(all.iter().map(|names| recipient(names, at, paths.anew())).collect())
     };
-    all.iter().map(|names| recipient(names, at, paths.anew())).collect()
+    found().unwrap_or_else(|error: Error| all.iter().map(|_| Err(error.clone())).collect())
 }
 
 fn recipient(names: &Names, at: SystemTime, paths: &mut Paths<'_>) -> Result<Result<Chosen, Refusal>> {
@@ -81,8 +86,7 @@ fn recipient(names: &Names, at: SystemTime, paths: &mut Paths<'_>) -> Result<Res
     let (address, candidates) = select::of_mailbox(names, Role::Recipient, paths, find)?;
     let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
     let serve = |candidate: &Candidate| Ok(candidate.usable(Role::Recipient, at, context.legacy).cloned().into());
-    let select::Chosen { candidate, key, tie, warning } = match select::choose(wanted, &candidates, paths, serve)?
-    {
+    let select::Chosen { candidate, key, tie, warning } = match select::choose(wanted, &candidates, paths, serve)? {
         Ok(chosen) => chosen,
         Err(refusal) => return Ok(Err(refusal)),
     };

@@ -10,7 +10,7 @@ use super::record;
 use crate::{
     base::{Budget, Result},
     keys::{self, Handle, Keys, ProtocolName, Query, Record, Want, Withdrawal},
-    pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal},
+    pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal, Statements},
     protocol::Context,
 };
 
@@ -23,6 +23,8 @@ pub(in crate::protocol) struct Chain<'a> {
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
     revocations: Vec<Arc<[u8]>>,
+    /// The same, read before.
+    statements: Option<&'a Statements<'a>>,
     /// The certificates in the message.
     enclosed: Vec<&'a [u8]>,
     /// Subjects already looked up in the store.
@@ -51,6 +53,7 @@ impl<'a> Chain<'a> {
             anchors,
             intermediates: not_withdrawn(certificates, context.keys)?,
             revocations: context.keys.revocations()?,
+            statements: None,
             enclosed: revocations.to_vec(),
             asked: BTreeSet::new(),
             found: HashMap::new(),
@@ -58,6 +61,11 @@ impl<'a> Chain<'a> {
             purpose: Purpose::Email,
             context,
         })
+    }
+
+    /// With the CRLs and OCSP responses of the keys, read before: for paths that have nothing else in common.
+    pub(in crate::protocol) fn reading(self, statements: &'a Statements<'a>) -> Self {
+        Chain { statements: Some(statements), ..self }
     }
 
     /// Requires another purpose of the certificates in a path.
@@ -110,9 +118,10 @@ impl<'a> Chain<'a> {
         };
         // What is fetched is of now.
         let source = self.context.keys.status_source().filter(|_| at == self.now);
-        let found = match source {
-            None => pki::validate(leaf, &question, budget)?,
-            Some(source) => pki::validate_asking(leaf, &question, budget, &mut |path| {
+        let found = match (source, self.statements) {
+            (None, None) => pki::validate(leaf, &question, budget)?,
+            (None, Some(statements)) => pki::validate_by(leaf, &question, statements, budget)?,
+            (Some(source), _) => pki::validate_asking(leaf, &question, budget, &mut |path| {
                 let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
                 source.statements_about(&path, None)
             })?,

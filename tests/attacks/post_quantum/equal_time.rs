@@ -1,5 +1,5 @@
 //! What does not open takes as long, whatever is wrong with it: the ciphertext of ML-KEM, the wrapped key, the text or its tag, or all of it, because it is
-//! for another key. `cargo test --release --test attacks equal_time -- --nocapture` prints the figures.
+//! for another key. `cargo test --release --test attacks equal_time -- --ignored --nocapture --test-threads=1` prints the figures.
 
 use std::{
     hint::black_box,
@@ -8,14 +8,19 @@ use std::{
 };
 
 use postseal::{
-    base::{Limits, SystemClock, SystemRandom},
-    crypto::{MlDsa, MlKem},
-    keys::{Binding, Memory, Passphrases, ProtocolName},
-    mail::{Address, encoding::base64_decode},
+    base::{Budget, Limits, SystemClock, SystemRandom},
+    crypto::{Legacy, MlDsa, MlKem},
+    keys::{Binding, Keys as _, Memory, Passphrases},
+    mail::{
+        Address, Message,
+        encoding::{base64_decode, base64_encode},
+    },
+    pki::Revocation,
     protocol::{
-        Described,
+        Context, Described, Protocol as _, Recipient, Seal,
         pgp::generate::Algorithm,
         smime::{
+            Smime,
             authority::{Authority, NewAuthority, Places, create},
             generate::{Algorithm as Certified, Request},
             keyfile::LockedKey,
@@ -26,7 +31,7 @@ use postseal::{
 use super::{ADDRESS, Captured, flipped, keyring, opened};
 
 /// Rounds. Source: at this many the median of a difference is within some percent on a machine that does other work too.
-const ROUNDS: usize = 120;
+const ROUNDS: usize = 150;
 
 /// Opens each of `messages` in turn, and the control: one that is for no key here, whose answer may come sooner. Its time shows that an early exit is seen.
 fn compare(protocol: &str, messages: &[(&str, String)], control: &str, keys: &Memory) {
@@ -49,14 +54,23 @@ fn compare(protocol: &str, messages: &[(&str, String)], control: &str, keys: &Me
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let usual = median(times[0].iter().copied().map(micros).collect());
-    for (place, (what, _)) in messages.iter().enumerate() {
-        let difference = median(times[place].iter().zip(&times[0]).map(|(one, other)| micros(*one) - micros(*other)).collect());
-        println!("{protocol}: {what}: {difference:+.1} us of {usual:.0} us; t = {:.2}", welch(&times[place], &times[0]));
-        assert!(difference.abs() < usual * 0.1, "{protocol}: {what}: {difference:+.1} us of {usual:.0} us");
+    let difference = |place: usize| {
+        median(times[place].iter().zip(&times[0]).map(|(one, other)| micros(*one) - micros(*other)).collect())
+    };
+    let early = difference(messages.len());
+    println!(
+        "{protocol}: {usual:.0} us; for no key here {early:+.1} us; t = {:.1}",
+        welch(&times[messages.len()], &times[0])
+    );
+    assert!(
+        early < -usual * 0.02,
+        "{protocol}: an answer that comes too soon would not be seen: {early:+.1} of {usual:.0} us"
+    );
+    for (place, (what, _)) in messages.iter().enumerate().skip(1) {
+        let difference = difference(place);
+        println!("{protocol}: {what}: {difference:+.1} us; t = {:.1}", welch(&times[place], &times[0]));
+        assert!(difference.abs() < -early / 2.0, "{protocol}: {what}: {difference:+.1} us of {usual:.0} us");
     }
-    let control = median(times[messages.len()].iter().copied().map(micros).collect());
-    println!("{protocol}: for no key here: {control:.0} us");
-    assert!(control < usual * 0.8, "{protocol}: an answer that comes too soon would not be seen: {control:.0} of {usual:.0} us");
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -81,11 +95,12 @@ fn welch(one: &[Duration], other: &[Duration]) -> f64 {
 
 /// Long enough for a decryption that is left out to be seen.
 fn text() -> String {
-    let body = "The launch code is not in this line, and not in the next one.\r\n".repeat(3_000);
+    let body = "The launch code is not in this line, and not in the next one.\r\n".repeat(1_000);
     format!("From: {ADDRESS}\r\nTo: {ADDRESS}\r\nSubject: x\r\n\r\n{body}")
 }
 
 #[test]
+#[ignore = "measures time, which other work on the machine disturbs: run it alone"]
 fn openpgp() {
     let (keys, others) = (keyring(Algorithm::Curve25519), keyring(Algorithm::Curve25519));
     let (message, other) = (Captured::of_text(&text(), &keys), Captured::of_text(&text(), &others));
@@ -96,13 +111,16 @@ fn openpgp() {
         ("a wrong ciphertext", message.with_session(start + 32 + 500).mail()),
         ("a wrong share of the curve", message.with_session(start + 5).mail()),
         ("a wrong wrapped key", message.with_session(message.session.len() - 3).mail()),
-        ("a broken tag", message.with_container(message.container.len() - 3).mail()),
+        ("the first chunk changed", message.with_container(50).mail()),
+        ("a chunk in the middle changed", message.with_container(message.container.len() / 2).mail()),
+        ("a broken tag at the end", message.with_container(message.container.len() - 3).mail()),
         ("for another key", for_another.mail()),
     ];
     compare("openpgp", &messages, &other.mail(), &keys);
 }
 
 #[test]
+#[ignore = "measures time, which other work on the machine disturbs: run it alone"]
 fn cms() {
     let (keys, others) = (certified(), certified());
     let (message, other) = (envelope(&keys), envelope(&others));
@@ -141,8 +159,7 @@ fn certified() -> Memory {
     made.record.bind(Binding::Anchor);
     let mut keys = Memory::new();
     hold(&mut keys, made);
-    let anchor = keys.clone();
-    let authority = postseal::keys::Keys::anchors(&anchor).unwrap().remove(0);
+    let authority = keys.anchors().unwrap().remove(0);
     let authority = Authority::open(&authority, &keys, &Limits::default()).unwrap();
     let mut request = Request::new(Address::parse(ADDRESS).unwrap());
     request.algorithm = Certified::MlKem(MlKem::MlKem768);
@@ -158,14 +175,17 @@ fn hold(keys: &mut Memory, made: Described) {
 }
 
 fn envelope(keys: &Memory) -> Vec<u8> {
-    let to = [Address::parse(ADDRESS).unwrap()];
-    let sealed = postseal::encrypt(text().as_bytes(), ProtocolName::Smime, &to, keys).unwrap();
+    let message = Message::parse(text().into_bytes(), &mut Budget::new(Limits::default())).unwrap();
+    let how = Seal { to: vec![Recipient::Named(Address::parse(ADDRESS).unwrap())], ..Seal::default() };
+    let (clock, random, legacy, revocation) = (&SystemClock, &SystemRandom, Legacy::Refuse, Revocation::Off);
+    let mut sealed = Vec::new();
+    Smime.seal(&message, &how, Context { keys, clock, random, legacy, revocation }, &mut sealed).unwrap();
     let sealed = String::from_utf8(sealed).unwrap();
     base64_decode(sealed.split_once("\r\n\r\n").unwrap().1.replace("\r\n", "").as_bytes())
 }
 
 fn mail(object: &[u8]) -> String {
-    let body = String::from_utf8(postseal::mail::encoding::base64_encode(object)).unwrap();
+    let body = String::from_utf8(base64_encode(object)).unwrap();
     format!(
         "From: {ADDRESS}\r\nTo: {ADDRESS}\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
          Content-Type: application/pkcs7-mime; smime-type=authEnveloped-data\r\n\

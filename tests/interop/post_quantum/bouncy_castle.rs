@@ -18,9 +18,8 @@ fn jars() -> Option<String> {
     let folder: PathBuf = env::var_os("POSTSEAL_BOUNCY_CASTLE").map_or_else(default, PathBuf::from);
     let jars = ["bcprov", "bcpkix", "bcutil"].map(|jar| folder.join(format!("usr/share/java/{jar}.jar")));
     let is_here = jars.iter().all(|jar| jar.is_file());
-    (is_here || missing(&format!("Bouncy Castle at {} (POSTSEAL_BOUNCY_CASTLE)", folder.display()))).then(|| {
-        jars.map(|jar| jar.to_string_lossy().into_owned()).join(":")
-    })
+    (is_here || missing(&format!("Bouncy Castle at {} (POSTSEAL_BOUNCY_CASTLE)", folder.display())))
+        .then(|| jars.map(|jar| jar.to_string_lossy().into_owned()).join(":"))
 }
 
 impl Lab {
@@ -73,7 +72,7 @@ fn signatures_and_ciphertexts_go_both_ways() {
     let mut jobs: Vec<String> = Vec::new();
     for name in SIGNERS {
         let message = lab.message(name, "bouncy@castle.example");
-        lab.postseal(&["sign", "-f", "smime", "--shape", "opaque", "-o", &format!("{name}.bc.eml"), &message]);
+        lab.postseal(&["sign", "-f", "smime", "--opaque", "-o", &format!("{name}.bc.eml"), &message]);
         lab.unwrap(&format!("{name}.bc.eml"), &format!("{name}.ours.p7m"));
         jobs.push(format!("verify {name}.ours.p7m {name}.crt {name}.bc.read"));
         jobs.push(format!("sign {name}.key {name}.crt bc.part {name}.bc.p7m"));
