@@ -42,7 +42,7 @@ static KEYS: LazyLock<Memory> = LazyLock::new(|| {
     ];
     let mut keys = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys;
     let all = keys.find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap();
-    let root = all.iter().find(|record| ***record.bytes() == *ROOT).unwrap();
+    let root = all.iter().find(|record| **record.bytes() == *ROOT).unwrap();
     keys.bind(root.fingerprint(), &Binding::Anchor);
     keys
 });
