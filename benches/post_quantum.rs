@@ -17,7 +17,7 @@ use postseal::{
         KeyAlgorithm, Legacy, MlDsa, MlKem, PostQuantumSecret, PublicKey, Scheme, SecretKey, SlhDsa, SoftwareKey,
         encapsulate, generate, verify,
     },
-    keys::{Binding, Memory, Passphrases},
+    keys::{Binding, Memory, Passphrases, Snapshot},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{
@@ -128,15 +128,19 @@ fn recipients(criterion: &mut Criterion) {
             bencher.iter(|| (0..count).for_each(|_| drop(black_box(bare.encapsulate().unwrap()))));
         });
         let how = Seal { to: (0..count).map(|number| Recipient::Named(address(number))).collect(), ..Seal::default() };
-        let context = Context {
-            keys: &keys,
-            clock: &SystemClock,
-            random: &SystemRandom,
-            legacy: Legacy::Refuse,
-            revocation: Revocation::Off,
-        };
         group.bench_function(BenchmarkId::new("ours", count), |bencher| {
-            bencher.iter(|| Smime.seal(&message, &how, context, &mut std::io::sink()).unwrap());
+            bencher.iter(|| {
+                // As the engine does for each message.
+                let keys = Snapshot::new(&keys, Duration::ZERO);
+                let context = Context {
+                    keys: &keys,
+                    clock: &SystemClock,
+                    random: &SystemRandom,
+                    legacy: Legacy::Refuse,
+                    revocation: Revocation::Off,
+                };
+                Smime.seal(&message, &how, context, &mut std::io::sink()).unwrap()
+            });
         });
     }
     group.finish();

@@ -1,5 +1,7 @@
 //! Step 5 of the pipeline: do what was decided.
 
+use std::collections::HashSet;
+
 use super::{
     Engine,
     accounting::UsedKeys,
@@ -186,11 +188,9 @@ impl Acting<'_> {
             });
         }
         if how.encrypts() {
-            for reader in group.recipients.iter().map(|path| Recipient::Named(group.sealing.reader(&path.address))) {
-                if !seal.to.contains(&reader) {
-                    seal.to.push(reader);
-                }
-            }
+            let mut seen = HashSet::new();
+            let readers = group.recipients.iter().map(|path| Recipient::Named(group.sealing.reader(&path.address)));
+            seal.to.extend(readers.filter(|reader| seen.insert(reader.clone())));
             let further = group.sealing.further_readers(self.gathered.verdict().author().ok());
             seal.also.extend(further.cloned().map(Recipient::Named));
         }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Binding, Deprecated, Handle, Keys, Locked, ProtocolName, Query, Record, Want};
+use super::{Binding, Deprecated, Handle, Keys, Locked, ProtocolName, Query, Record, Want, index::Index};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -16,6 +16,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     records: Vec<Arc<Record>>,
+    index: Index,
     secrets: BTreeMap<Handle, Arc<dyn SecretKey>>,
     locked: BTreeMap<Handle, Vec<Arc<dyn Locked>>>,
     deprecated: Vec<Deprecated>,
@@ -31,17 +32,20 @@ impl Memory {
 
     /// Adds a record; one with the same fingerprint is kept too.
     pub fn add(&mut self, record: Record) {
+        self.index.enter(self.records.len(), &record);
         self.records.push(Arc::new(record));
     }
 
     /// Trusts each copy of the certificate with this fingerprint for one more reason; returns whether there is one.
     pub fn bind(&mut self, fingerprint: &Handle, binding: &Binding) -> bool {
-        let mut is_here = false;
-        for record in self.records.iter_mut().filter(|record| record.fingerprint() == fingerprint) {
-            Arc::make_mut(record).bind(binding.clone());
-            is_here = true;
+        let copies: Vec<usize> = self.index.copies(fingerprint).collect();
+        for place in &copies {
+            if let Some(record) = self.records.get_mut(*place) {
+                Arc::make_mut(record).bind(binding.clone());
+                self.index.enter(*place, record);
+            }
         }
-        is_here
+        !copies.is_empty()
     }
 
     /// Adds the secret part of the key with the fingerprint `key`.
@@ -73,10 +77,29 @@ impl Memory {
 
 impl Keys for Memory {
     fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
-        let of_protocol = || self.records.iter().filter(|record| record.protocol() == protocol);
-        let named: BTreeSet<&Handle> =
-            of_protocol().filter(|record| wanted(record, query.want)).map(|record| record.fingerprint()).collect();
-        Ok(of_protocol().filter(|record| named.contains(record.fingerprint())).cloned().collect())
+        let matches = |record: &&Arc<Record>| record.protocol() == protocol && wanted(record, query.want);
+        let Some(candidates) = self.index.candidates(query.want) else {
+            let named: BTreeSet<&Handle> =
+                self.records.iter().filter(matches).map(|record| record.fingerprint()).collect();
+            let is_named = |record: &&Arc<Record>| named.contains(record.fingerprint());
+            return Ok(self
+                .records
+                .iter()
+                .filter(|one| one.protocol() == protocol)
+                .filter(is_named)
+                .cloned()
+                .collect());
+        };
+        let matching = candidates.into_iter().filter_map(|place| self.records.get(place)).filter(matches);
+        // In the order in which they were added.
+        let places: BTreeSet<usize> = matching.flat_map(|record| self.index.copies(record.fingerprint())).collect();
+        let copies = places.into_iter().filter_map(|place| self.records.get(place));
+        Ok(copies.filter(|record| record.protocol() == protocol).cloned().collect())
+    }
+
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        let is_anchor = |record: &&Arc<Record>| record.protocol() == ProtocolName::Smime && record.is_anchor();
+        Ok(self.records.iter().filter(is_anchor).cloned().collect())
     }
 
     fn secret(&self, _record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {

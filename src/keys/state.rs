@@ -1,6 +1,6 @@
 //! Whether there is a key for an address.
 
-use super::{Handle, Source};
+use super::{Forms, Handle, Source};
 
 /// Whether a mailbox can be encrypted to, or can sign, in one protocol and now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum KeyState {
         note: Option<String>,
         /// Whether what it does withstands a quantum computer.
         quantum_safe: bool,
+        /// The ciphertexts that it can read, where it is to be encrypted to.
+        forms: Forms,
     },
 }
 
@@ -30,5 +32,13 @@ impl KeyState {
     /// Whether a key can be used.
     pub fn is_usable(&self) -> bool {
         matches!(self, KeyState::Usable { .. })
+    }
+
+    /// The ciphertexts that a key in this state can read; all, where there is none to ask.
+    pub fn forms(&self) -> Forms {
+        match self {
+            KeyState::Usable { forms, .. } => *forms,
+            KeyState::Expired(_) | KeyState::Missing(_) | KeyState::Unknown(_) => Forms::ALL,
+        }
     }
 }

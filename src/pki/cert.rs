@@ -235,6 +235,11 @@ impl Certificate {
         self.parsed.extensions.extended_key_usage.as_ref().is_none_or(|usages| usages.iter().any(named))
     }
 
+    /// The content of the extension of this type (RFC 5280, section 4.2).
+    pub(crate) fn extension(&self, kind: &ObjectIdentifier) -> Option<&[u8]> {
+        self.parsed.extensions.find(kind)
+    }
+
     /// What [`mailboxes`](Certificate::mailboxes) reads, as it is written.
     pub(super) fn mailbox_names(&self) -> Vec<String> {
         self.parsed.extensions.mailboxes(&self.parsed.subject)

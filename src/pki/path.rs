@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Certificate, PublicKey, Refusal, Revocation, search};
+use super::{Certificate, PublicKey, Refusal, Revocation, search, statements::Statements};
 use crate::{
     base::{Budget, Result},
     crypto::Legacy,
@@ -112,7 +112,25 @@ pub fn validate(
     question: &Question<'_>,
     budget: &mut Budget,
 ) -> Result<std::result::Result<Path, Refusal>> {
-    search::find(leaf, question, budget)
+    let statements = match question.revocation {
+        Revocation::Off => Statements::none(),
+        Revocation::Hard | Revocation::Soft => Statements::read(question.revocations, question.enclosed),
+    };
+    validate_by(leaf, question, &statements, budget)
+}
+
+/// As [`validate`], by statements that were read before, in place of those of `question`: for the paths of many leaves they are read once.
+///
+/// # Errors
+///
+/// As [`validate`].
+pub fn validate_by(
+    leaf: &Certificate,
+    question: &Question<'_>,
+    statements: &Statements<'_>,
+    budget: &mut Budget,
+) -> Result<std::result::Result<Path, Refusal>> {
+    search::find(leaf, question, statements, budget)
 }
 
 #[cfg(test)]

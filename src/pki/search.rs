@@ -20,14 +20,11 @@ use crate::base::{Budget, Result};
 pub(super) fn find(
     leaf: &Certificate,
     question: &Question<'_>,
+    statements: &Statements<'_>,
     budget: &mut Budget,
 ) -> Result<std::result::Result<Path, Refusal>> {
     let authorities = Authorities::new(question.intermediates);
-    let statements = match question.revocation {
-        Revocation::Off => Statements::none(),
-        Revocation::Hard | Revocation::Soft => Statements::read(question.revocations, question.enclosed),
-    };
-    let search = Search::new(question.clone(), &authorities, &statements);
+    let search = Search::new(question.clone(), &authorities, statements);
     let found = search.find(leaf, budget)?;
     match found {
         Err(refusal) if !matches!(refusal.rule_of_leaf(), Some(Rule::Revoked { .. })) => {

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::base::{Budget, Result};
 
-/// CRLs and OCSP responses, read and indexed once for all certificates of all paths to one leaf.
+/// CRLs and OCSP responses, read and indexed once for all certificates of all paths; their entries are read when the first is asked for.
 #[derive(Debug)]
-pub(super) struct Statements<'a> {
+pub struct Statements<'a> {
     /// By the normal form of the issuer's name.
     crls: HashMap<Vec<u8>, Vec<(Origin, Crl<'a>)>>,
     responses: Vec<OcspResponse<'a>>,
@@ -28,7 +28,7 @@ impl<'a> Statements<'a> {
 
     /// Reads the statements in the key sources, and those that came with the message. What is neither a CRL nor a successful OCSP response says
     /// nothing.
-    pub(super) fn read(owned: &[&'a [u8]], enclosed: &[&'a [u8]]) -> Self {
+    pub fn read(owned: &[&'a [u8]], enclosed: &[&'a [u8]]) -> Self {
         let mut statements = Statements::none();
         let owned = owned.iter().map(|der| (Origin::Owner, der));
         for (origin, der) in owned.chain(enclosed.iter().map(|der| (Origin::Message, der))) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState, PassphraseFrom, Reach, Source},
+    keys::{Forms, Handle, KeyState, PassphraseFrom, Reach, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -117,6 +117,7 @@ fn usable(protocols: &[ProtocolName]) -> BTreeMap<ProtocolName, KeyState> {
         warning: None,
         note: None,
         quantum_safe: false,
+        forms: Forms::ALL,
     };
     protocols.iter().map(|protocol| (*protocol, state.clone())).collect()
 }
@@ -203,7 +204,8 @@ fn a_key_counts_for_a_rule_when_its_source_is_enough() {
         let mut case = Case::new(BOTH);
         case.policy.rules[0].search = search;
         let key = Handle::from_octets(&[1; 20]);
-        let state = KeyState::Usable { key, source, warning: None, note: None, quantum_safe: false };
+        let forms = Forms::ALL;
+        let state = KeyState::Usable { key, source, warning: None, note: None, quantum_safe: false, forms };
         case.keys = [(ProtocolName::Pgp, state)].into();
         let expected = if is_admitted { None } else { Some(Obstacle::MissingKey) };
         assert_eq!(case.decide().obstacle, expected, "{search:?} {source}");
@@ -217,7 +219,7 @@ fn a_key_counts_for_a_rule_when_its_source_is_enough() {
 fn quantum_safety_is_required_or_preferred() {
     let state = |quantum_safe| {
         let key = Handle::from_octets(&[1; 20]);
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe }
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe, forms: Forms::ALL }
     };
     let (pgp, smime) = (ProtocolName::Pgp, ProtocolName::Smime);
     let refused = "bob@b.example: key 0101010101010101010101010101010101010101 does not withstand quantum computers";

@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select, sample::subs
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState, PassphraseFrom, Source},
+    keys::{Forms, Handle, KeyState, PassphraseFrom, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -71,10 +71,13 @@ proptest! {
                     prop_assert!(usable(&facts.signing, protocol), "{group:?}");
                 }
                 if let Action::Encrypt(protocol) | Action::SignAndEncrypt(protocol) = action {
+                    let mut forms = Forms::ALL;
                     for path in &group.recipients {
                         let one = facts.recipients.iter().find(|one| one.path == *path).unwrap();
                         prop_assert!(usable(&one.keys, protocol), "{group:?}");
+                        forms = forms.in_common(one.keys[protocol].forms());
                     }
+                    prop_assert!(!forms.is_empty(), "they cannot read one ciphertext: {group:?}");
                 }
             }
         }
@@ -364,16 +367,19 @@ fn mails() -> impl Strategy<Value = Draft> {
 }
 
 fn states() -> impl Strategy<Value = BTreeMap<ProtocolName, KeyState>> {
-    let usable = KeyState::Usable {
+    let usable = |forms| KeyState::Usable {
         key: Handle::from_octets(&[7; 20]),
         source: Source::Owner,
         warning: None,
         note: None,
         quantum_safe: false,
+        forms,
     };
     let state = select(vec![
-        usable.clone(),
-        usable,
+        usable(Forms::ALL),
+        usable(Forms::one(1) | Forms::one(2)),
+        usable(Forms::one(1)),
+        usable(Forms::one(2)),
         KeyState::Missing("none".to_owned()),
         KeyState::Expired("old".to_owned()),
         KeyState::Unknown("not now".to_owned()),

@@ -8,7 +8,7 @@ use super::{
     pattern::is_like,
 };
 use crate::{
-    keys::{Handle, KeyState, PassphraseFrom, ProtocolName, Source},
+    keys::{Forms, Handle, KeyState, PassphraseFrom, ProtocolName, Source},
     mail::{Address, ForwardPath, Login, NoAuthor, Submitter},
     verdict::{Reason, Standing},
 };
@@ -381,6 +381,8 @@ pub fn key_state(word: &str) -> Option<KeyState> {
                 warning: None,
                 note: None,
                 quantum_safe,
+                // Who shares a ciphertext is not decided again.
+                forms: Forms::ALL,
             }
         }
     })

@@ -264,6 +264,14 @@ impl Action {
         }
     }
 
+    /// The protocol in which it encrypts to keys.
+    pub(super) fn encrypts_in(&self) -> Option<ProtocolName> {
+        match self {
+            Action::Encrypt(protocol) | Action::SignAndEncrypt(protocol) => Some(*protocol),
+            _ => None,
+        }
+    }
+
     /// Whether what it makes can be read by its readers alone.
     pub fn encrypts(&self) -> bool {
         matches!(self, Action::Encrypt(_) | Action::Page(_) | Action::SignAndEncrypt(_))

@@ -5,7 +5,7 @@ use super::{
     Resort, Rule, Sealing, Unauthenticated, Wrapping,
 };
 use crate::{
-    keys::{KeyState, ProtocolName},
+    keys::{Forms, KeyState, ProtocolName},
     mail::{Address, Submitter},
     protocol::Role,
 };
@@ -180,14 +180,14 @@ impl Walker<'_> {
     /// is forwarded or encrypted at rest must not become readable for the one who is named there.
     fn sealing_for(&self, rule: &Rule, actions: &[Action]) -> Sealing {
         let mut sealing = rule.sealing.clone();
-        let protocol = actions.iter().find_map(|action| match action {
-            Action::Encrypt(protocol) | Action::SignAndEncrypt(protocol) => Some(*protocol),
-            _ => None,
-        });
+        let protocol = actions.iter().find_map(Action::encrypts_in);
         let is_reader = |author| protocol.and_then(|protocol| self.facts.further(author, protocol));
         let may_use = |author| self.policy.may_use(self.facts.submitter, author);
         let quantum = sealing.quantum;
-        let admits = |state: &KeyState| state.is_usable() && quantum.admits(state);
+        // A copy that the author cannot read is better than none.
+        let forms = protocol.map_or(Forms::ALL, |protocol| self.forms(rule, protocol));
+        let shares = |state: &KeyState| !state.forms().in_common(forms).is_empty();
+        let admits = |state: &KeyState| state.is_usable() && quantum.admits(state) && shares(state);
         let is_own = |author| may_use(author) && is_reader(author).is_some_and(admits);
         if !self.facts.author.is_ok_and(is_own) {
             sealing.also_to.retain(|one| *one != AlsoTo::Author);
@@ -319,7 +319,7 @@ impl Walker<'_> {
         if rule.sealing.quantum == QuantumSafety::Preferred && roles.contains(&Role::Recipient) {
             let is_safe = |protocol: &ProtocolName| {
                 let needed = self.needed(rule, roles, *protocol, QuantumSafety::Required);
-                matches!(Ready::of(needed), Ready::Yes)
+                matches!(Ready::of(needed), Ready::Yes) && self.is_readable(rule, roles, *protocol)
             };
             if let Some(protocol) = rule.protocols.iter().copied().find(is_safe) {
                 return Ok(protocol);
@@ -330,7 +330,8 @@ impl Walker<'_> {
                 Ready::No => {}
                 // Do not fall back to the next protocol: this one may have a key.
                 Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
-                Ready::Yes => return Ok(protocol),
+                Ready::Yes if self.is_readable(rule, roles, protocol) => return Ok(protocol),
+                Ready::Yes => {}
             }
         }
         Err(self.lack(rule))
@@ -352,6 +353,18 @@ impl Walker<'_> {
         let encrypts = roles.contains(&Role::Recipient);
         let further = required_readers(rule).filter(move |_| encrypts);
         roles.iter().map(of).chain(further.map(move |address| admitted(self.facts.further(address, protocol))))
+    }
+
+    /// The ciphertexts that the recipient and the readers of `rule` can read alike.
+    fn forms(&self, rule: &Rule, protocol: ProtocolName) -> Forms {
+        let own = self.facts.reading(self.recipient, &rule.sealing).get(&protocol);
+        let further = required_readers(rule).map(|address| self.facts.further(address, protocol));
+        std::iter::once(own).chain(further).flatten().map(KeyState::forms).fold(Forms::ALL, Forms::in_common)
+    }
+
+    /// Whether there is a ciphertext that all of them can read.
+    fn is_readable(&self, rule: &Rule, roles: &[Role], protocol: ProtocolName) -> bool {
+        !roles.contains(&Role::Recipient) || !self.forms(rule, protocol).is_empty()
     }
 
     fn may_sign(&self) -> Result<(), (Obstacle, String)> {
@@ -383,6 +396,13 @@ impl Walker<'_> {
                 if let Some(lack) = narrow(&mut tried, address, quantum, key) {
                     return lack;
                 }
+            }
+            tried.retain(|protocol| !self.forms(rule, *protocol).is_empty());
+            if tried.is_empty() {
+                let others: Vec<String> = required_readers(rule).map(Address::to_string).collect();
+                let why =
+                    format!("{reader}: cannot read what {} can read: their keys are too different", others.join(", "));
+                return (Obstacle::MissingKey, why);
             }
         }
         let keys = self.facts.signing_by(&rule.sealing);

@@ -1,5 +1,7 @@
 //! The author to sign as, and the recipients to hide, by the header of the message.
 
+use std::collections::HashSet;
+
 use crate::{
     base::{Error, Hint, Result},
     mail::{Address, Part, address, header},
@@ -19,15 +21,15 @@ pub(super) fn bcc_warning(root: Part<'_>) -> Option<String> {
 
 /// Recipients that must not show in another recipient's copy: those named in Bcc alone (RFC 5322, section 3.6.3).
 pub(super) struct Blind {
-    open: Vec<Address>,
+    open: HashSet<Address>,
     /// `None`: a Bcc field cannot be read, and may name any address.
-    bcc: Option<Vec<Address>>,
+    bcc: Option<HashSet<Address>>,
 }
 
 impl Blind {
     /// Reads To, Cc and Bcc.
     pub(super) fn of(root: Part<'_>) -> Self {
-        let mut blind = Blind { open: Vec::new(), bcc: Some(Vec::new()) };
+        let mut blind = Blind { open: HashSet::new(), bcc: Some(HashSet::new()) };
         for field in root.fields() {
             let read = || address::list(&field.unfolded()).ok();
             if field.is("To") || field.is("Cc") {

@@ -1,6 +1,10 @@
 //! The keys of one message, each looked up once: what policy decides by, and what seals.
 
-use std::{collections::HashMap, io::Write, time::SystemTime};
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+    time::SystemTime,
+};
 
 use super::{Context, Recipient, Seal, Sealed, Signer, blind, select::Names, unfit::Refusal};
 use crate::{
@@ -27,8 +31,9 @@ impl Needs {
     /// What `how` needs for `message`. An author that From does not name is left out: sealing refuses then.
     pub fn of(message: &Message, how: &Seal) -> Needs {
         let mut needs = Needs { at: how.at, ..Needs::default() };
+        let mut seen = HashSet::new();
         for Recipient::Named(address) | Recipient::Hidden(address) in how.readers() {
-            if !needs.recipients.contains(address) {
+            if seen.insert(address) {
                 needs.recipients.push(address.clone());
             }
         }
@@ -83,8 +88,8 @@ pub(super) trait Usable {
 
 /// How a protocol looks up its keys, and seals with them.
 pub(super) struct Sealer<R, S> {
-    /// The key to encrypt to an address.
-    pub(super) recipient: LookUp<Names, R>,
+    /// The keys to encrypt to addresses, one answer for each: what they have in common is looked at once.
+    pub(super) recipients: LookUps<R>,
     /// The key to sign with for an address.
     pub(super) signer_for: LookUp<Names, S>,
     /// The key to sign with that a handle names.
@@ -97,6 +102,8 @@ pub(super) struct Sealer<R, S> {
 
 /// The key that is usable at a time, or why there is none.
 pub(super) type LookUp<N, K> = fn(&N, SystemTime, Context<'_>) -> Result<Result<K, Refusal>>;
+
+type LookUps<K> = fn(&[Names], SystemTime, Context<'_>) -> Vec<Result<Result<K, Refusal>>>;
 
 type Seals<R, S> = fn(&Message, &Seal, &Keyring<R, S>, Context<'_>, &mut dyn Write) -> Result<Sealed>;
 
@@ -118,11 +125,14 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
     /// What was found costs more than it may.
     pub(super) fn find(needs: &Needs, context: Context<'_>, by: &Sealer<R, S>) -> Result<Self> {
         let at = needs.at.unwrap_or_else(|| context.clock.now());
-        let mut recipients = HashMap::with_capacity(needs.recipients.len());
-        for address in &needs.recipients {
-            if !recipients.contains_key(address) {
-                recipients.insert(address.clone(), known(address, (by.recipient)(&needs.names(address), at, context))?);
-            }
+        let mut seen = HashSet::with_capacity(needs.recipients.len());
+        let names = needs.recipients.iter().filter(|address| seen.insert(*address)).map(|address| needs.names(address));
+        let names: Vec<Names> = names.collect();
+        let found = (by.recipients)(&names, at, context);
+        let mut recipients = HashMap::with_capacity(names.len());
+        for (Names { address, .. }, found) in names.into_iter().zip(found) {
+            let found = known(&address, found)?;
+            recipients.insert(address, found);
         }
         let signers = needs.signers.iter().map(|one| {
             let found = match one {

@@ -52,7 +52,7 @@ pub enum Signer {
 }
 
 /// Who can read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Recipient {
     /// Named in the message.
     Named(Address),

@@ -1,6 +1,8 @@
 //! Ciphertexts for ML-KEM (RFC 9980, section 4), changed by an attacker who has no key: ML-KEM itself never refuses one (implicit rejection), and neither
 //! the program nor its words say what was changed.
 
+mod equal_time;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use postseal::{
@@ -81,8 +83,12 @@ struct Captured {
 
 impl Captured {
     fn of(keys: &Memory) -> Captured {
+        Captured::of_text(TEXT, keys)
+    }
+
+    fn of_text(text: &str, keys: &Memory) -> Captured {
         let to = [Address::parse(ADDRESS).unwrap()];
-        let sealed = postseal::encrypt(TEXT.as_bytes(), ProtocolName::Pgp, &to, keys).unwrap();
+        let sealed = postseal::encrypt(text.as_bytes(), ProtocolName::Pgp, &to, keys).unwrap();
         let sealed = String::from_utf8(sealed).unwrap();
         let block = sealed.split("-----BEGIN PGP MESSAGE-----").nth(1).unwrap().split("-----END").next().unwrap();
         let octets = base64_decode(block.trim().replace("\r\n", "").as_bytes());

@@ -205,3 +205,20 @@ fn certificate_of_rfc_9909() {
     let read = Certificate::parse(&certificate).unwrap();
     assert!(!read.is_issued_by(&read));
 }
+
+/// Composites of the LAMPS drafts, whose identifiers may change: the signature is unknown, the key of the envelope too, and each is named.
+#[test]
+fn composites_of_drafts_are_unknown() {
+    let Some(folder) = corpus("pqc-cms/lamps-composite") else { return };
+    let keys = opening::keys(&[], &[folder.join("examples/in/id-MLDSA65-ECDSA-P256-SHA512.crt")], &[]);
+    let (line, text) = open(&pem(&folder.join("examples/id-MLDSA65-ECDSA-P256-SHA512-signed-attrs.pem")), &keys);
+    assert_eq!(line, "unsigned signed(unknown: unknown algorithm 1.3.6.1.5.5.7.6.45)");
+    assert!(contains(&text, b"id-MLDSA65-ECDSA-P256-SHA512 signed-data example"));
+    let keys = opening::keys(&[folder.join("example/MLKEM768-ECDH-P256-SHA3-256.pem")], &[], &[]);
+    let (line, _) = open(&pem(&folder.join("example/MLKEM768-ECDH-P256-SHA3-256.cms")), &keys);
+    assert!(line.starts_with("unsigned ! enveloped data: its key for "), "{line}");
+    assert!(
+        line.ends_with(" cannot be unwrapped: key encapsulation algorithm 1.3.6.1.5.5.7.6.59 is not known"),
+        "{line}"
+    );
+}

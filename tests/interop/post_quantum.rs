@@ -1,5 +1,7 @@
 //! ML-DSA, SLH-DSA, ML-KEM, Ed448 and X448 in S/MIME, both ways with OpenSSL 3.6, which `.ci/unpack-openssl` unpacks.
 
+mod bouncy_castle;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},

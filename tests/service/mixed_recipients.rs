@@ -3,7 +3,7 @@
 use crate::support::{
     clients::Letter,
     lab::Lab,
-    served::{Configured, STRANGER},
+    served::{Configured, STRANGER, TRUSTED},
 };
 
 #[test]
@@ -32,4 +32,67 @@ fn each_recipient_gets_a_copy_of_their_own() {
     let sealed = delivered.iter().filter(|one| one.contains("BEGIN PGP MESSAGE")).count();
     assert_eq!((delivered.len(), opened + sealed), (5, 5), "{delivered:#?}");
     assert!(opened >= 2 && sealed >= 2, "{opened} opened, {sealed} not");
+}
+
+/// A reader with GnuPG, and one whose key has no place in the older container: each gets a ciphertext of their own, and those who can share one do.
+#[test]
+fn readers_who_cannot_read_one_ciphertext_get_one_each() {
+    let lab = Lab::with_keys(&["alice"]);
+    let theirs = |arguments: &[&str]| lab.run(&[&["--home", "theirs"], arguments].concat()).code(0);
+    for (who, algorithm) in [("carol", "curve448"), ("dave", "mldsa65-ed25519")] {
+        let name = format!("{who}@partner.example");
+        theirs(&["key", "generate", "--no-passphrase", "--profile", "rfc9980", "--algorithm", algorithm, &name]);
+        theirs(&["key", "export", &name, "-o", &format!("{who}.asc")]);
+    }
+    // What `gpg` of this machine makes and reads.
+    lab.shell("umask 77; mkdir gnupg").code(0);
+    let gpg = "GNUPGHOME=$PWD/gnupg gpg --batch --quiet --pinentry-mode loopback --passphrase ''";
+    lab.shell(&format!("{gpg} --quick-generate-key bob@partner.example default default never")).code(0);
+    lab.shell(&format!("{gpg} --armor --export bob@partner.example > bob.asc")).code(0);
+    for who in ["bob", "carol", "dave"] {
+        let imported = lab.run(&["key", "import", &format!("{who}.asc")]).code(0).text();
+        let key = imported.split_whitespace().nth(1).expect("a fingerprint");
+        lab.run(&["key", "trust", key, &format!("{who}@partner.example")]).code(0);
+    }
+    let recipients = ["bob", "carol", "dave"].map(|who| format!("{who}@partner.example"));
+    let message =
+        format!("From: alice@example.org\r\nTo: {}\r\nSubject: s\r\n\r\nthe secret is 42\r\n", recipients.join(", "));
+    // The command line has one output. Nobody is left out of it.
+    lab.write("in", &message);
+    let refused = lab.run(&["encrypt", "--no-self", "-o", "out", "in"]).code(64);
+    assert!(refused.stderr.contains("mlkem1024-x448 does not go with the older container"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("encrypt to each of them alone"), "{}", refused.stderr);
+    assert!(!lab.path("out").exists());
+
+    let rule = ["out", "recipient = \"partner.example\"", "encrypt"];
+    let configured = Configured::new(&lab, "220 next ESMTP", &[rule]);
+    let explained = lab.run(
+        &[
+            &["config", "explain", "-c", "postseal.toml", "alice@example.org"],
+            &[recipients.join(",").as_str(), "in"][..],
+        ]
+        .concat(),
+    );
+    let explained = explained.code(0).text();
+    let shares = |who: &str| explained.contains(&format!("in one copy with {who}@partner.example"));
+    assert_eq!(["bob", "carol", "dave"].map(shares), [true, false, true], "{explained}");
+    let service = configured.serve().expect("it starts");
+    let letter =
+        Letter { client: TRUSTED, sender: "alice@example.org", recipient: &recipients.join(","), message: &message };
+    for (transport, reply) in service.replies(&letter) {
+        assert!(reply.starts_with("250"), "{transport}: {reply}");
+    }
+    // As above: the milter's mail server has the copy of the third pair that is for bob and dave.
+    let mut readers: Vec<(bool, i32)> = Vec::new();
+    for one in &service.delivered() {
+        assert!(!one.contains("the secret is 42"));
+        lab.write("copy", one);
+        let opened = lab.shell(&format!("{gpg} --decrypt copy"));
+        let by_us = lab.run(&["--home", "theirs", "decrypt", "copy"]);
+        assert!(by_us.text().contains("the secret is 42"), "{}", by_us.stderr);
+        readers.push((opened.text().contains("the secret is 42"), by_us.code));
+    }
+    readers.sort();
+    let (carols, bobs_and_daves) = ((false, 0), (true, 0));
+    assert_eq!(readers, [carols, carols, carols, bobs_and_daves, bobs_and_daves]);
 }

@@ -78,7 +78,7 @@ impl Protocol for Pem {
 
 /// How the keys of a message are looked up, and what seals with them.
 const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
-    recipient: select::recipient,
+    recipients: select::recipients,
     signer_for: select::signer_for,
     signer_named: select::signer_named,
     seal: seal::seal,

@@ -6,7 +6,7 @@ use super::{path, record};
 use crate::{
     base::{Budget, Error, FixedClock, KeyForm, Limits, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Source, Want},
+    keys::{Forms, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Source, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
@@ -48,23 +48,30 @@ pub(super) struct SigningKey {
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (key, warning) = (self.candidate.handle().clone(), self.warning.clone());
-        KeyState::Usable { key, source: self.tie, warning, note: None, quantum_safe: false }
+        KeyState::Usable { key, source: self.tie, warning, note: None, quantum_safe: false, forms: Forms::ALL }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = self.candidate.handle().clone();
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe: false }
+        KeyState::Usable {
+            key,
+            source: Source::Owner,
+            warning: None,
+            note: None,
+            quantum_safe: false,
+            forms: Forms::ALL,
+        }
     }
 }
 
-/// The key to encrypt to for `address`.
-///
-/// # Errors
-///
-/// As [`select::choose`].
-pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
+/// The key to encrypt to for each of `all`, with the errors of [`select::choose`].
+pub(super) fn recipients(all: &[Names], at: SystemTime, context: Context<'_>) -> Vec<Result<Result<Chosen, Refusal>>> {
+    all.iter().map(|names| recipient(names, at, context)).collect()
+}
+
+fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let mut paths = Paths::new(context);
     let find = |address: &Address| candidates(context.keys, Role::Recipient, address);
     let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut paths, find)?;

@@ -9,13 +9,20 @@ use std::io::Read;
 
 use sequoia_openpgp::{
     Packet,
-    crypto::SessionKey,
+    crypto::{
+        SessionKey,
+        aead::{SEIPv2Schedule, Schedule as _},
+    },
     packet::{SEIP, seip::SEIP2},
-    parse::{PacketParser, PacketParserBuilder, PacketParserResult, Parse, buffered_reader::BufferedReader},
+    parse::{PacketParser, buffered_reader::BufferedReader},
     types::SymmetricAlgorithm,
 };
 
-use super::{librepgp::Chunked, suite};
+use super::{
+    aead_chunks::{self, Place},
+    librepgp::Chunked,
+    suite,
+};
 use crate::{
     base::{Result, Secret},
     crypto::{CfbReader, Cipher, Resync, mdc_decrypt},
@@ -115,18 +122,15 @@ impl Container {
 
     /// Checks every chunk and the final tag (RFC 9580, section 5.13.2).
     fn aead(&self, container: &SEIP2, key: &SessionKey) -> Option<Vec<u8>> {
-        let head = [&[0xd2, 0xff][..], &self.packet_length()?.to_be_bytes(), &header(container)].concat();
-        let packet = head.chain(self.sealed.as_slice());
-        let parsed = PacketParserBuilder::from_reader(packet).and_then(PacketParserBuilder::build).ok()?;
-        let PacketParserResult::Some(mut parser) = parsed else { return None };
-        parser.decrypt(None, key).ok()?;
-        let mut plain = Vec::with_capacity(self.sealed.len());
-        parser.read_to_end(&mut plain).ok()?;
-        Some(plain)
-    }
-
-    fn packet_length(&self) -> Option<u32> {
-        u32::try_from(self.sealed.len() + AEAD_HEADER).ok()
+        let (cipher, mode) = (container.symmetric_algo(), container.aead());
+        let size = usize::try_from(container.chunk_size()).ok()?;
+        let schedule = SEIPv2Schedule::new(key, cipher, mode, size, container.salt()).ok()?;
+        let context =
+            |key: &SessionKey, nonce: &[u8], data: &[u8]| mode.context(cipher, key, data, nonce)?.for_decryption();
+        aead_chunks::open(&self.sealed, size, |place| match place {
+            Place::Chunk(index) => schedule.chunk(index, &mut { context }).ok(),
+            Place::End { chunks, length } => schedule.finalizer(chunks, length, &mut { context }).ok(),
+        })
     }
 
     /// Decrypts without integrity check (RFC 4880, sections 5.7 and 13.9). Only the two repeated octets show whether
@@ -138,17 +142,6 @@ impl Container {
         reader.repeats().then_some(plain)
     }
 }
-
-/// The body of a version 2 packet before the ciphertext (RFC 9580, section 5.13.2).
-fn header(container: &SEIP2) -> Vec<u8> {
-    // The chunk size is 2^(octet + 6).
-    let chunk = u8::try_from(container.chunk_size().trailing_zeros().saturating_sub(6)).unwrap_or(u8::MAX);
-    let (cipher, aead) = (u8::from(container.symmetric_algo()), u8::from(container.aead()));
-    [&[2, cipher, aead, chunk], &container.salt()[..]].concat()
-}
-
-/// Length of [`header`] in octets.
-const AEAD_HEADER: usize = 36;
 
 /// Octets read at a time.
 const PIECE: usize = 256 * 1024;

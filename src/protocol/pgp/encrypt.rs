@@ -5,12 +5,10 @@ use std::{
     io::{self, Write},
     mem,
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
 
 use sequoia_openpgp::{
-    Cert, KeyHandle, Packet, anyhow,
-    cert::Preferences as _,
+    KeyHandle, Packet, anyhow,
     crypto::{Password, S2K, SessionKey},
     packet::{
         Key, PKESK, SKESK,
@@ -27,14 +25,17 @@ use sequoia_openpgp::{
 
 use super::{
     armored::Checksum,
-    brainpool, cert,
+    brainpool,
     protected::{self, Protected},
     select::Chosen,
-    suite, words,
+    suite,
+    wishes::{Container, Wishes},
+    words,
 };
 use crate::{
     base::{Error, Hint, Result, Secret},
     crypto::{Cipher, Legacy, Strength},
+    keys::Forms,
 };
 
 /// The recipients and the chosen algorithms. Nothing is written yet.
@@ -54,15 +55,6 @@ pub(super) enum Naming {
     Named,
 }
 
-/// The two symmetrically encrypted and integrity protected packets (RFC 9580, sections 5.13.1 and 5.13.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Container {
-    /// CFB with a SHA-1 modification detection code, as in RFC 4880.
-    V1,
-    /// AEAD with OCB, which every reader of version 2 must implement.
-    V2,
-}
-
 impl Readers {
     /// Chooses the algorithms for these certificates and passwords. `asked` is the name of a requested cipher; a weak
     /// one needs `Legacy::Admit`.
@@ -70,15 +62,15 @@ impl Readers {
         people: Vec<(Naming, Chosen)>,
         passwords: &[Secret],
         asked: Option<&str>,
-        at: SystemTime,
         legacy: Legacy,
     ) -> Result<Self> {
-        let wishes: Vec<Wishes> = people.iter().map(|(_, chosen)| Wishes::of(&chosen.cert, at, legacy)).collect();
+        let wishes = || people.iter().map(|(_, chosen)| &chosen.wishes);
         let cipher = match asked {
             Some(name) => cipher(name, legacy)?,
-            None => common_cipher(&wishes),
+            None => common_cipher(&wishes().collect::<Vec<_>>()),
         };
-        let everyone = !wishes.is_empty() && wishes.iter().all(|one| one.aead);
+        let common = wishes().map(|one| one.forms).reduce(Forms::in_common);
+        let everyone = common.is_some_and(|common| !common.in_common(Container::V2.form()).is_empty());
         // OCB is defined only for ciphers with blocks of 128 bits (RFC 9580, section 9.6).
         let container = if everyone && is_aes(cipher) { Container::V2 } else { Container::V1 };
         if container == Container::V1 {
@@ -316,33 +308,6 @@ impl Write for Ciphertext {
     }
 }
 
-/// The algorithms that one certificate says its owner supports.
-struct Wishes {
-    ciphers: Option<Vec<SymmetricAlgorithm>>,
-    aead: bool,
-}
-
-impl Wishes {
-    fn of(cert: &Cert, at: SystemTime, legacy: Legacy) -> Self {
-        let policy = cert::policy(at, legacy);
-        match cert.with_policy(&policy, at) {
-            Err(_) => Wishes { ciphers: None, aead: false },
-            Ok(valid) => Wishes {
-                ciphers: valid.preferred_symmetric_algorithms().map(|list| with_aes256(cert, list.to_vec())),
-                aead: valid.features().is_some_and(|features| features.supports_seipdv2()),
-            },
-        }
-    }
-}
-
-/// A certificate with a post-quantum key supports AES-256, whether it says so or not (RFC 9980, section 7.1).
-fn with_aes256(cert: &Cert, mut list: Vec<SymmetricAlgorithm>) -> Vec<SymmetricAlgorithm> {
-    if cert.keys().any(|key| suite::key_algorithm(key.key()).is_quantum_safe()) {
-        list.push(SymmetricAlgorithm::AES256);
-    }
-    list
-}
-
 /// Refuses a container of version 1 for keys that cannot have it: those of ML-KEM have no other cipher than AES in it, and ML-KEM-1024+X448 has it not at
 /// all (RFC 9980, section 4.3.1).
 fn is_readable(chosen: &Chosen, cipher: SymmetricAlgorithm) -> Result<()> {
@@ -365,9 +330,8 @@ fn is_readable(chosen: &Chosen, cipher: SymmetricAlgorithm) -> Result<()> {
 /// The strongest AES that all recipients list; AES-128 if there is none, which every reader must support (RFC 9580,
 /// section 9.3). Recipients without a list are taken to support AES-256. 3DES, the implicit last preference of RFC
 /// 4880, section 13.2, is never used.
-fn common_cipher(wishes: &[Wishes]) -> SymmetricAlgorithm {
-    let reads = |one: &Wishes, cipher| one.ciphers.as_ref().is_none_or(|list| list.contains(&cipher));
-    let everyone = |cipher: &SymmetricAlgorithm| wishes.iter().all(|one| reads(one, *cipher));
+fn common_cipher(wishes: &[&Wishes]) -> SymmetricAlgorithm {
+    let everyone = |cipher: &SymmetricAlgorithm| wishes.iter().all(|one| one.reads(*cipher));
     AES.into_iter().find(everyone).unwrap_or(SymmetricAlgorithm::AES128)
 }
 

@@ -2,11 +2,14 @@
 //! never written.
 
 use sequoia_openpgp::{
-    crypto::SessionKey,
+    crypto::{SessionKey, aead::DecryptionContext},
     types::{AEADAlgorithm, SymmetricAlgorithm},
 };
 
-use super::suite;
+use super::{
+    aead_chunks::{self, Place},
+    suite,
+};
 use crate::base::{Error, Result};
 
 /// The body of an OCB Encrypted Data packet, type 20 (draft-koch-librepgp, section 5.16): chunks with a tag each, and a
@@ -58,28 +61,21 @@ impl<'a> Chunked<'a> {
         if key_cipher != Some(self.cipher) || self.cipher.key_size().ok()? != key.len() {
             return None;
         }
-        let (chunks, last) = self.sealed.split_at_checked(self.sealed.len().checked_sub(TAG)?)?;
-        let mut plain = Vec::with_capacity(chunks.len());
-        let mut index = 0_u64;
-        for sealed in chunks.chunks(self.chunk + TAG) {
-            let start = plain.len();
-            plain.resize(start + sealed.len().checked_sub(TAG)?, 0);
-            self.open_one(key, index, &self.associated(index), plain.get_mut(start..)?, sealed)?;
-            index += 1;
-        }
-        let total = u64::try_from(plain.len()).ok()?;
-        let associated = [&self.associated(index)[..], &total.to_be_bytes()].concat();
-        self.open_one(key, index, &associated, &mut [], last)?;
-        Some(plain)
+        aead_chunks::open(self.sealed, self.chunk, |place| match place {
+            Place::Chunk(index) => self.context(key, index, &self.associated(index)),
+            Place::End { chunks, length } => {
+                let associated = [&self.associated(chunks)[..], &length.to_be_bytes()].concat();
+                self.context(key, chunks, &associated)
+            }
+        })
     }
 
-    fn open_one(&self, key: &SessionKey, index: u64, associated: &[u8], plain: &mut [u8], sealed: &[u8]) -> Option<()> {
+    fn context(&self, key: &SessionKey, index: u64, associated: &[u8]) -> Option<DecryptionContext> {
         // The chunk index is XORed into the last eight octets of the nonce.
         let (fixed, counter) = self.nonce.split_last_chunk::<8>()?;
         let counted = u64::from_be_bytes(*counter) ^ index;
         let nonce = [fixed, &counted.to_be_bytes()].concat();
-        let context = self.mode.context(self.cipher, key, associated, &nonce).ok()?;
-        context.for_decryption().ok()?.decrypt_verify(plain, sealed).ok()
+        self.mode.context(self.cipher, key, associated, &nonce).ok()?.for_decryption().ok()
     }
 
     /// The associated data: the packet type in new format, the header and the chunk index.
@@ -90,7 +86,5 @@ impl<'a> Chunked<'a> {
     }
 }
 
-/// Length in octets of an EAX or OCB tag.
-const TAG: usize = 16;
 /// As exponent of two, minus 6. GnuPG writes 2^22.
 const LARGEST_CHUNK: u8 = 16;

@@ -1,6 +1,7 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156). Sequoia parses packets; private-key operations go through
 //! [`SecretKey`](crate::crypto::SecretKey).
 
+mod aead_chunks;
 pub mod archive;
 mod armor;
 mod armored;
@@ -48,12 +49,14 @@ mod suite;
 pub mod summary;
 mod trailer;
 mod verify;
+mod wishes;
 mod words;
 
 // armor.rs      decode armor and the cleartext framework
 // chunks.rs     a reader that frees the memory it has read
 // counting.rs   packet headers, to count packets before Sequoia parses them
 // external.rs   certificates around keys that are elsewhere: on tokens
+// aead_chunks.rs chunks that are authenticated one by one, opened to the end
 // framing.rs    split octets into packets
 // kind.rs       classify octets without a key
 // open.rs       open one layer: PGP/MIME, inline                         (claim, open)
@@ -86,6 +89,7 @@ mod words;
 // loose.rs      revocation certificates without their certificate
 // locked.rs     the secret parts of a certificate, decrypted when needed
 // generate.rs   generate keys
+// wishes.rs     what the owner of a certificate can read: ciphers and containers
 // words.rs      Sequoia's errors in our words
 
 use super::{
@@ -126,7 +130,7 @@ impl Protocol for Pgp {
 
 /// How the keys of a message are looked up, and what seals with them.
 const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
-    recipient: select::recipient,
+    recipients: select::recipients,
     signer_for: select::signer_for,
     signer_named: select::signer_named,
     seal: seal::seal,

@@ -1,6 +1,8 @@
 //! Decides everything before the first octet is written: signers, recipients, algorithms.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
+
+use sequoia_openpgp::Fingerprint;
 
 use super::{
     encrypt::{Naming, Readers},
@@ -45,7 +47,7 @@ impl Plan {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let mut sealed = Sealed::default();
         let signers = signers(root, how, found, context, &mut sealed)?;
-        let readers = readers(root, how, found, at, context, &mut sealed)?;
+        let readers = readers(root, how, found, context, &mut sealed)?;
         if signers.is_none() && readers.is_none() {
             return Err(Error::usage("neither a signer nor a recipient is given"));
         }
@@ -79,7 +81,6 @@ fn readers(
     root: Part<'_>,
     how: &Seal,
     found: &MessageKeys,
-    at: SystemTime,
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Readers>> {
@@ -89,6 +90,7 @@ fn readers(
     let blind = Blind::of(root);
     sealed.warnings.extend(blind::bcc_warning(root));
     let mut people: Vec<(Naming, Chosen)> = Vec::new();
+    let mut places: HashMap<Fingerprint, usize> = HashMap::new();
     let mut missing = Missing::default();
     for recipient in how.readers() {
         let (naming, address) = match recipient {
@@ -105,7 +107,8 @@ fn readers(
         }
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
         sealed.encrypted_to(address, chosen.cert.fingerprint().to_hex(), note);
-        match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == chosen.cert.fingerprint()) {
+        let place = *places.entry(chosen.cert.fingerprint()).or_insert(people.len());
+        match people.get_mut(place) {
             None => people.push((naming, chosen.clone())),
             // The same key for two recipients, one of them named: the message names it anyway.
             Some((other, _)) if naming == Naming::Named => *other = Naming::Named,
@@ -116,5 +119,5 @@ fn readers(
     if !how.passwords.is_empty() {
         sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
     }
-    Readers::new(people, &how.passwords, how.cipher.as_deref(), at, context.legacy).map(Some)
+    Readers::new(people, &how.passwords, how.cipher.as_deref(), context.legacy).map(Some)
 }

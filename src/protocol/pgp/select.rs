@@ -13,12 +13,14 @@ use sequoia_openpgp::{
 
 use super::{
     cert::{self, Usage},
-    revocation, suite, words,
+    revocation, suite,
+    wishes::Wishes,
+    words,
 };
 use crate::{
     base::{Error, KeyForm, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Source, Want},
+    keys::{Forms, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Source, Want},
     mail::Address,
     protocol::{
         Context, Role,
@@ -38,6 +40,8 @@ pub(super) struct Chosen {
     pub(super) cert: Arc<Cert>,
     /// Its encryption keys, newest first; at least one.
     pub(super) keys: Vec<Key<PublicParts, UnspecifiedRole>>,
+    /// What its owner can read.
+    pub(super) wishes: Wishes,
     /// What ties it to the address.
     pub(super) tie: Source,
     /// A warning about the choice.
@@ -59,7 +63,7 @@ impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (key, warning) = (cert::handle(&self.cert.fingerprint()), self.warning.clone());
         let quantum_safe = self.keys.iter().all(|key| suite::key_algorithm(key).is_quantum_safe());
-        KeyState::Usable { key, source: self.tie, warning, note: None, quantum_safe }
+        KeyState::Usable { key, source: self.tie, warning, note: None, quantum_safe, forms: self.wishes.forms }
     }
 }
 
@@ -67,16 +71,16 @@ impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = cert::handle(&self.key.fingerprint());
         let quantum_safe = suite::key_algorithm(&self.key).is_quantum_safe();
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe }
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe, forms: Forms::ALL }
     }
 }
 
-/// The certificate to encrypt to for `address`.
-///
-/// # Errors
-///
-/// As [`select::choose`].
-pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
+/// The key to encrypt to for each of `all`, with the errors of [`select::choose`].
+pub(super) fn recipients(all: &[Names], at: SystemTime, context: Context<'_>) -> Vec<Result<Result<Chosen, Refusal>>> {
+    all.iter().map(|names| recipient(names, at, context)).collect()
+}
+
+fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let (keys, legacy) = (context.keys, context.legacy);
     let find = |address: &Address| candidates(keys, Role::Recipient, address);
     let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut (), find)?;
@@ -89,7 +93,8 @@ pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> 
         Err(refusal) => return Ok(Err(refusal)),
     };
     let doubt = revocation::doubt(cert, at, keys)?;
-    Ok(Ok(Chosen { cert: Arc::clone(cert), keys: usable, tie, warning, doubt }))
+    let wishes = Wishes::of(cert, &usable, at, legacy);
+    Ok(Ok(Chosen { cert: Arc::clone(cert), keys: usable, wishes, tie, warning, doubt }))
 }
 
 /// The key to sign with for `address`.

@@ -41,7 +41,7 @@ impl Known {
     /// known cipher is ignored.
     pub fn of(certificate: &Certificate, own: Option<&Capabilities>) -> Known {
         let own = own.and_then(|own| Some((ciphers(&own.list)?, Source::Announced(own.said))));
-        let in_certificate = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
+        let in_certificate = || extension(certificate).map(|ciphers| (ciphers, Source::Certificate));
         let presumed = match certificate.public_key().encapsulation() {
             // Programs that read KEMRecipientInfo (RFC 9629) read AES-GCM too: OpenSSL since 3.6, Bouncy Castle, .NET.
             Some(_) => BEST.to_vec(),
@@ -109,11 +109,8 @@ pub(super) fn key_identifier(certificate: &Certificate) -> Option<ObjectIdentifi
 }
 
 /// The ciphers in the certificate's extension; `None` if there is none or it lists no known cipher.
-fn extension(certificate: &[u8]) -> Option<Vec<ContentKind>> {
-    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
-    let extensions = certificate.tbs_certificate().extensions()?;
-    let extension = extensions.iter().find(|extension| extension.extn_id == SMIME_CAPABILITIES)?;
-    ciphers(extension.extn_value.as_bytes())
+fn extension(certificate: &Certificate) -> Option<Vec<ContentKind>> {
+    ciphers(certificate.extension(&SMIME_CAPABILITIES)?)
 }
 
 /// The known content ciphers in a list; `None` if there are none.

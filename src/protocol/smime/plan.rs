@@ -1,6 +1,6 @@
 //! Decides everything before the first octet is written: signers, recipients, algorithms.
 
-use std::time::SystemTime;
+use std::{collections::HashSet, time::SystemTime};
 
 use super::{
     capabilities::Known,
@@ -80,8 +80,9 @@ fn readers(
     sealed.warnings.extend(blind::bcc_warning(root));
     let blind = Blind::of(root);
     let mut people: Vec<(Certificate, Option<Known>)> = Vec::new();
+    let mut seen: HashSet<[u8; 32]> = HashSet::new();
     let mut missing = Missing::default();
-    for recipient in how.readers() {
+    for (place, recipient) in how.readers().enumerate() {
         let address = match recipient {
             Recipient::Hidden(address) => return Err(unhidden(address)),
             // A single recipient sees only their own name.
@@ -100,8 +101,9 @@ fn readers(
         }
         let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
         sealed.encrypted_to(address, record::fingerprint(certificate).to_string(), &reads);
-        if people.iter().all(|(other, _)| other.der() != certificate.der()) {
-            let has_say = how.to.contains(recipient);
+        if seen.insert(certificate.fingerprint()) {
+            // The further readers come last.
+            let has_say = place < how.to.len();
             people.push((certificate.clone(), has_say.then(|| known.clone())));
         }
     }

@@ -39,9 +39,9 @@ impl Reader {
     /// Chooses the method of wrapping a content key of `key_length` octets for the key of `certificate`.
     pub(super) fn new(certificate: Certificate, padding: Padding, key_length: usize) -> Result<Self> {
         let key = certificate.public_key().algorithm();
-        let oaep = padding == Padding::PssOaep || key_identifier(&certificate) == Some(RSAES_OAEP);
+        let is_oaep = || padding == Padding::PssOaep || key_identifier(&certificate) == Some(RSAES_OAEP);
         let derivation = match key {
-            KeyAlgorithm::Rsa(_) if oaep => {
+            KeyAlgorithm::Rsa(_) if is_oaep() => {
                 return Ok(Reader {
                     certificate,
                     method: Method::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256, label: &[] }),

@@ -10,9 +10,9 @@ use super::{
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
     crypto::{Conveys, Legacy, SecretKey, Signs},
-    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
+    keys::{Capabilities, Forms, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
     mail::Address,
-    pki::{Certificate, Usage},
+    pki::{Certificate, Revocation, Statements, Usage},
     protocol::{
         Context, Role,
         resolved::{Keyring, Usable},
@@ -53,7 +53,8 @@ impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (warning, note) = (self.warning.clone(), self.known.words());
         let quantum_safe = self.certificate.public_key().algorithm().is_quantum_safe();
-        KeyState::Usable { key: record::fingerprint(&self.certificate), source: self.tie, warning, note, quantum_safe }
+        let (key, forms) = (record::fingerprint(&self.certificate), Forms::ALL);
+        KeyState::Usable { key, source: self.tie, warning, note, quantum_safe, forms }
     }
 }
 
@@ -61,30 +62,38 @@ impl Usable for SigningKey {
     fn state(&self) -> KeyState {
         let key = record::fingerprint(&self.certificate);
         let quantum_safe = self.certificate.public_key().algorithm().is_quantum_safe();
-        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe }
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None, quantum_safe, forms: Forms::ALL }
     }
 }
 
-/// The certificate to encrypt to for `address`.
-///
-/// # Errors
-///
-/// As [`select::choose`].
-pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
-    let mut paths = Paths::new(context)?;
+/// The certificate to encrypt to for each of `all`, with the errors of [`select::choose`].
+pub(super) fn recipients(all: &[Names], at: SystemTime, context: Context<'_>) -> Vec<Result<Result<Chosen, Refusal>>> {
+    let found = || {
+        let revocations = context.keys.revocations()?;
+        let revocations: Vec<&[u8]> =
+            revocations.iter().map(AsRef::as_ref).filter(|_| context.revocation != Revocation::Off).collect();
+        let statements = Statements::read(&revocations, &[]);
+        let mut paths = Paths::new(context)?;
+        paths.chain = paths.chain.reading(&statements);
+        Ok(all.iter().map(|names| recipient(names, at, paths.anew())).collect())
+    };
+    found().unwrap_or_else(|error: Error| all.iter().map(|_| Err(error.clone())).collect())
+}
+
+fn recipient(names: &Names, at: SystemTime, paths: &mut Paths<'_>) -> Result<Result<Chosen, Refusal>> {
+    let context = paths.context;
     let find = |address: &Address| candidates(context.keys, Role::Recipient, address);
-    let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut paths, find)?;
+    let (address, candidates) = select::of_mailbox(names, Role::Recipient, paths, find)?;
     let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
     let serve = |candidate: &Candidate| Ok(candidate.usable(Role::Recipient, at, context.legacy).cloned().into());
-    let select::Chosen { candidate, key, tie, warning } = match select::choose(wanted, &candidates, &mut paths, serve)?
-    {
+    let select::Chosen { candidate, key, tie, warning } = match select::choose(wanted, &candidates, paths, serve)? {
         Ok(chosen) => chosen,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let said = match candidate.said() {
         None => {
             let others = candidates.iter().filter(|other| !std::ptr::eq(*other, candidate));
-            said_with(others, address, at, &mut paths)?
+            said_with(others, address, at, paths)?
         }
         said => said,
     };
@@ -235,6 +244,13 @@ struct Paths<'a> {
 impl<'a> Paths<'a> {
     fn new(context: Context<'a>) -> Result<Paths<'a>> {
         Ok(Paths { chain: Chain::new(&[], &[], context)?, budget: Budget::new(Limits::default()), context })
+    }
+
+    /// For another address, whose certificates take nothing from what the others may cost.
+    fn anew(&mut self) -> &mut Self {
+        self.chain.forget_issuers();
+        self.budget = Budget::new(Limits::default());
+        self
     }
 }
 

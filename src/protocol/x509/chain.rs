@@ -1,12 +1,16 @@
 //! Finds certificate paths, with certificates and revocation information from the message and the store.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use super::record;
 use crate::{
     base::{Budget, Result},
     keys::{self, Handle, Keys, ProtocolName, Query, Record, Want, Withdrawal},
-    pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal},
+    pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal, Statements},
     protocol::Context,
 };
 
@@ -19,12 +23,14 @@ pub(in crate::protocol) struct Chain<'a> {
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
     revocations: Vec<Arc<[u8]>>,
+    /// The same, read before.
+    statements: Option<&'a Statements<'a>>,
     /// The certificates in the message.
     enclosed: Vec<&'a [u8]>,
     /// Subjects already looked up in the store.
     asked: BTreeSet<Handle>,
-    /// Results so far: for many signatures by one certificate, the path is searched and its CRLs are read once.
-    found: Vec<(Certificate, SystemTime, std::result::Result<Path, Refusal>)>,
+    /// Results so far, by fingerprint and time: for many signatures by one certificate, the path is searched and its CRLs are read once.
+    found: HashMap<([u8; 32], SystemTime), std::result::Result<Path, Refusal>>,
 }
 
 impl<'a> Chain<'a> {
@@ -47,18 +53,31 @@ impl<'a> Chain<'a> {
             anchors,
             intermediates: not_withdrawn(certificates, context.keys)?,
             revocations: context.keys.revocations()?,
+            statements: None,
             enclosed: revocations.to_vec(),
             asked: BTreeSet::new(),
-            found: Vec::new(),
+            found: HashMap::new(),
             now: context.clock.now(),
             purpose: Purpose::Email,
             context,
         })
     }
 
+    /// With the CRLs and OCSP responses of the keys, read before: for paths that have nothing else in common.
+    pub(in crate::protocol) fn reading(self, statements: &'a Statements<'a>) -> Self {
+        Chain { statements: Some(statements), ..self }
+    }
+
     /// Requires another purpose of the certificates in a path.
     pub(in crate::protocol) fn for_purpose(self, purpose: Purpose) -> Self {
         Chain { purpose, ..self }
+    }
+
+    /// Starts anew with the certificates of the store, for a leaf that has nothing to do with those before: they count together
+    /// ([`Budget::certificates`]). The anchors stay, and so do the paths that were found.
+    pub(in crate::protocol) fn forget_issuers(&mut self) {
+        self.intermediates.clear();
+        self.asked.clear();
     }
 
     /// Finds a path from `leaf` to an anchor, now. Errors only if the keys cannot be asked, or the Budget is exceeded.
@@ -77,7 +96,8 @@ impl<'a> Chain<'a> {
         at: SystemTime,
         budget: &mut Budget,
     ) -> Result<std::result::Result<Path, Refusal>> {
-        if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
+        let asked = (leaf.fingerprint(), at);
+        if let Some(found) = self.found.get(&asked) {
             return Ok(found.clone());
         }
         if let Some(refusal) = declared_revoked(leaf, self.context.keys)? {
@@ -98,14 +118,15 @@ impl<'a> Chain<'a> {
         };
         // What is fetched is of now.
         let source = self.context.keys.status_source().filter(|_| at == self.now);
-        let found = match source {
-            None => pki::validate(leaf, &question, budget)?,
-            Some(source) => pki::validate_asking(leaf, &question, budget, &mut |path| {
+        let found = match (source, self.statements) {
+            (None, None) => pki::validate(leaf, &question, budget)?,
+            (None, Some(statements)) => pki::validate_by(leaf, &question, statements, budget)?,
+            (Some(source), _) => pki::validate_asking(leaf, &question, budget, &mut |path| {
                 let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
                 source.statements_about(&path, None)
             })?,
         };
-        self.found.push((leaf.clone(), at, found.clone()));
+        self.found.insert(asked, found.clone());
         Ok(found)
     }
 

@@ -1,0 +1,113 @@
+//! Chunks that are authenticated one by one, in a container of version 2 (RFC 9580, section 5.13.2) and in LibrePGP's packet 20.
+
+use sequoia_openpgp::crypto::aead::DecryptionContext;
+
+/// What a context is for.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// The chunk with this number.
+    Chunk(u64),
+    /// The tag behind so many chunks, over the length of them all.
+    End { chunks: u64, length: u64 },
+}
+
+/// The whole plaintext of `sealed`, whose chunks but the last have `size` octets of plaintext; `None` if one of them or the final tag does not hold.
+/// `context` makes what opens each.
+///
+/// It goes on behind a chunk that does not hold. A session key that is wrong fails at the first one, and a change at its place: the time would show which
+/// of them it was.
+pub(super) fn open(
+    sealed: &[u8],
+    size: usize,
+    context: impl Fn(Place) -> Option<DecryptionContext>,
+) -> Option<Vec<u8>> {
+    let (chunks, last) = sealed.split_at_checked(sealed.len().checked_sub(TAG)?)?;
+    let mut plain = Vec::with_capacity(chunks.len());
+    let (mut count, mut is_whole) = (0, true);
+    for sealed in chunks.chunks(size.checked_add(TAG)?) {
+        let start = plain.len();
+        // One octet at least, and its tag.
+        let length = sealed.len().checked_sub(TAG).filter(|length| *length > 0)?;
+        plain.resize(start + length, 0);
+        is_whole &= context(Place::Chunk(count))?.decrypt_verify(plain.get_mut(start..)?, sealed).is_ok();
+        count += 1;
+    }
+    let end = Place::End { chunks: count, length: u64::try_from(plain.len()).ok()? };
+    is_whole &= context(end)?.decrypt_verify(&mut [], last).is_ok();
+    is_whole.then_some(plain)
+}
+
+/// Length in octets of a tag in each mode: EAX, OCB and GCM.
+pub(super) const TAG: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use sequoia_openpgp::{
+        crypto::SessionKey,
+        types::{AEADAlgorithm, SymmetricAlgorithm},
+    };
+
+    use super::*;
+
+    const SIZE: usize = 64;
+
+    fn builder<T>(place: Place, of: impl FnOnce(sequoia_openpgp::crypto::aead::Builder<'_>) -> T) -> T {
+        let (number, data) = match place {
+            Place::Chunk(number) => (number, Vec::new()),
+            Place::End { chunks, length } => (chunks, length.to_be_bytes().to_vec()),
+        };
+        let nonce = [&[7; 7][..], &number.to_be_bytes()].concat();
+        let key = SessionKey::from(vec![1; 32]);
+        of(AEADAlgorithm::OCB.context(SymmetricAlgorithm::AES256, &key, &data, &nonce).unwrap())
+    }
+
+    fn sealed(text: &[u8]) -> Vec<u8> {
+        let one = |place: Place, text: &[u8]| {
+            let mut sealed = vec![0; text.len() + TAG];
+            builder(place, |builder| builder.for_encryption().unwrap().encrypt_seal(&mut sealed, text).unwrap());
+            sealed
+        };
+        let chunks: Vec<&[u8]> = text.chunks(SIZE).collect();
+        let mut all: Vec<u8> = (0..).zip(&chunks).flat_map(|(number, text)| one(Place::Chunk(number), text)).collect();
+        let (chunks, length) = (u64::try_from(chunks.len()).unwrap(), u64::try_from(text.len()).unwrap());
+        all.extend(one(Place::End { chunks, length }, &[]));
+        all
+    }
+
+    /// The plaintext, and the octets that were decrypted on the way.
+    fn opened(sealed: &[u8]) -> (Option<Vec<u8>>, usize) {
+        let places = RefCell::new(0);
+        let plain = open(sealed, SIZE, |place| {
+            *places.borrow_mut() += 1;
+            builder(place, |builder| builder.for_decryption().ok())
+        });
+        (plain, places.into_inner())
+    }
+
+    #[test]
+    fn each_chunk_is_decrypted_whatever_is_wrong_before_it() {
+        let text: Vec<u8> = (0..=255).cycle().take(5 * SIZE + 9).collect();
+        let whole = sealed(&text);
+        assert_eq!(opened(&whole), (Some(text.clone()), 7));
+        for at in [0, SIZE + 3, 2 * (SIZE + TAG) + 5, whole.len() - TAG - 1, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert_eq!(opened(&changed), (None, 7), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_exchanged_or_longer_does_not_open() {
+        let text = [9; 3 * SIZE];
+        let whole = sealed(&text);
+        let one = SIZE + TAG;
+        let exchanged = [&whole[one..2 * one], &whole[..one], &whole[2 * one..]].concat();
+        for changed in [&whole[..whole.len() - one], &whole[..3 * one], &whole[one..], &exchanged, &whole[..TAG - 1]] {
+            assert_eq!(opened(changed).0, None);
+        }
+        assert_eq!(opened(&[&whole[..], &[0]].concat()).0, None);
+        assert_eq!(opened(&sealed(&[])).0, Some(Vec::new()));
+    }
+}
