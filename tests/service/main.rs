@@ -14,6 +14,7 @@ mod lmtp;
 mod log_only;
 mod logging;
 mod mail_servers;
+mod memory;
 mod metrics;
 mod milter;
 mod mixed_recipients;

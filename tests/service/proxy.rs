@@ -15,6 +15,7 @@ use std::{
 use crate::support::{
     ports::{free_port, wait_for_port},
     postfix::run_with,
+    processes,
 };
 
 /// A running program; it stops when dropped.
@@ -52,7 +53,14 @@ impl Proxy {
         })
     }
 
-    fn build(upstream: u16, more: &str, trusted: &str, rules: &str, furnish: impl FnOnce(&Proxy) -> String) -> Proxy {
+    /// [`Proxy::by`] and [`Proxy::furnished`] in one.
+    pub(crate) fn build(
+        upstream: u16,
+        more: &str,
+        trusted: &str,
+        rules: &str,
+        furnish: impl FnOnce(&Proxy) -> String,
+    ) -> Proxy {
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
         let proxy = Proxy { folder, submission, tls, lmtp, child: Mutex::new(None) };
@@ -148,13 +156,14 @@ impl Proxy {
         }
     }
 
-    /// Its memory in KiB (VmRSS).
+    /// The memory of all its processes together, in KiB (VmRSS).
     pub(crate) fn memory(&self) -> usize {
-        let child = self.child.lock().expect("nobody panics with it");
-        let status = fs::read_to_string(format!("/proc/{}/status", child.as_ref().expect("it runs").id()));
-        let status = status.expect("a process has a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        self.processes().into_iter().map(processes::resident).sum()
+    }
+
+    /// Its processes, the one that was started first.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        processes::family(self.child.lock().expect("nobody panics with it").as_ref().expect("it runs").id())
     }
 
     pub(crate) fn log(&self) -> String {
@@ -243,7 +252,7 @@ impl Drop for Proxy {
     }
 }
 
-const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]";
+pub(crate) const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]";
 
 const RULES: &str = r#"
 [[rule]]
