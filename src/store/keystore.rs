@@ -94,6 +94,8 @@ struct Cache {
     data_key: Option<Arc<DataKey>>,
     /// Opened secret parts, with the sealed octets that they came from.
     locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
+    /// Those among `locked` that may have been removed or replaced since.
+    unchecked: Vec<Handle>,
 }
 
 impl fmt::Debug for Keystore {
@@ -384,8 +386,7 @@ impl Keystore {
             // The data key may have been created in the change that failed.
             cache.data_key = None;
         }
-        cache.records.clear();
-        cache.statements = None;
+        cache.has_changed();
         written?;
         done.ok_or_else(|| Error::new(Kind::Io, "the key store did not run the change"))
     }
@@ -400,11 +401,24 @@ impl Cache {
     fn follow(&mut self, reader: Reader<'_>) -> Result<()> {
         let version = reader.version()?;
         if self.version != version || self.records.len() > MAX_RECORDS {
-            self.records.clear();
-            self.statements = None;
+            self.has_changed();
             self.version = version;
         }
+        // A few at a time, so that no look-up waits for the keys of a thousand users.
+        for fingerprint in self.unchecked.split_off(self.unchecked.len().saturating_sub(CHECKED_AT_ONCE)) {
+            let stored = reader.sealed(&fingerprint).ok().flatten();
+            if self.locked.get(&fingerprint).map(|(sealed, _)| sealed) != stored.as_ref() {
+                self.locked.remove(&fingerprint);
+            }
+        }
         Ok(())
+    }
+
+    /// Drops what is read again. Opened keys stay until they have been compared: opening one takes a passphrase and its derivation.
+    fn has_changed(&mut self) {
+        self.records.clear();
+        self.statements = None;
+        self.unchecked = self.locked.keys().cloned().collect();
     }
 
     fn remember(&mut self, found: &[Arc<Record>]) {
@@ -489,5 +503,7 @@ fn is_of(record: &Record, address: &Address) -> bool {
         || record.bindings().iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
 }
 
+/// Opened keys that one look-up compares with the store.
+const CHECKED_AT_ONCE: usize = 8;
 /// The most records in the cache.
 const MAX_RECORDS: usize = 10_000;

@@ -1,7 +1,13 @@
 //! What is left in the memory of the service when mail has gone through it: a core of each of its processes is searched for texts, keys and
 //! passwords that the test knows.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use memchr::memmem;
@@ -9,6 +15,7 @@ use sequoia_openpgp::{Cert, crypto::mpi::SecretKeyMaterial, packet::key::SecretK
 
 use crate::{
     proxy::{Proxy, TRUSTED},
+    submission::dialogue::Client,
     support::{
         clients::{self, Letter},
         ports::free_port,
@@ -18,121 +25,210 @@ use crate::{
     },
 };
 
-/// Something that must not stay, and how it looks in memory.
+/// Something that is looked for, and how it looks in memory.
 struct Needle {
     name: String,
     forms: Vec<Vec<u8>>,
+    /// How often docs/manual/security-model.md says that it may be there.
+    most: usize,
 }
 
 impl Needle {
-    fn text(name: &str, text: &str) -> Needle {
-        // The marks have lengths that are multiples of 3 and stand at the start of the text.
-        Needle { name: name.to_owned(), forms: vec![text.as_bytes().to_vec(), STANDARD.encode(text).into_bytes()] }
+    /// A text, and the same in base64: its length is a multiple of 3, and it stands at the start of a body.
+    fn text(name: &str, text: &str, most: usize) -> Needle {
+        Needle {
+            name: name.to_owned(),
+            forms: vec![text.as_bytes().to_vec(), STANDARD.encode(text).into_bytes()],
+            most,
+        }
     }
 
-    /// Octets, as numbers of libraries too, whose lowest octet is first.
-    fn octets(name: &str, octets: &[u8]) -> Needle {
+    /// Octets, and the same as libraries keep numbers: the lowest octet first.
+    fn octets(name: &str, octets: &[u8], most: usize) -> Needle {
         let mut reversed = octets.to_vec();
         reversed.reverse();
-        Needle { name: name.to_owned(), forms: vec![octets.to_vec(), reversed] }
+        Needle { name: name.to_owned(), forms: vec![octets.to_vec(), reversed], most }
     }
 }
 
+/// A proxy that opens what comes in and seals what goes out.
+struct Watched {
+    proxy: Proxy,
+    login: u16,
+    milter: u16,
+    needles: Vec<Needle>,
+}
+
+/// Mail goes through every listener, out and in, by OpenPGP and S/MIME. Afterwards no text, session key and password is left anywhere; keys and
+/// passphrases only in as many copies as the manual says; and a key that was removed from the home is gone with the next mail.
 #[test]
 fn nothing_stays_in_memory() {
     if !present(&["openssl", "gpg", "python3"]) {
         return;
     }
     let sink = Sink::start();
-    let [login, milter] = [free_port(), free_port()];
-    let mut needles = Vec::new();
-    let more = "passphrases.file = \"pass\"";
-    let proxy = Proxy::build(sink.port(), more, &format!("{TRUSTED}\ntrusted.peers = [\"127.0.0.1\"]"), RULES, |proxy| {
-        write_private(proxy, "pass", format!("{PASSPHRASE}\n").as_bytes());
-        let pass = proxy.path("pass").display().to_string();
-        let with_pass = ["--passphrase-file", &pass];
-        let generate = ["key", "generate", "-f", "smime", "--algorithm", "rsa2048", "dora@example.org"];
-        proxy.postseal(&[&with_pass[..], &generate].concat());
-        proxy.postseal(&[&with_pass[..], &["key", "generate", "-f", "pgp", "dora@example.org"]].concat());
-        fs::write(proxy.path("word"), format!("{PASSWORD}\n")).expect("a file");
-        let word = proxy.path("word").display().to_string();
-        let line = proxy.postseal(&["--passphrase-file", &word, "config", "user", "a"]);
-        write_private(proxy, "users", &line);
-        needles.extend(rsa_numbers(proxy, &pass));
-        needles.extend(scalars(proxy));
-        format!(
-            "[[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{login}\"\ntls = \"starttls\"\nauth = \"here\"\n\
-             users = \"users\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
-             [[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:{milter}\"\n"
-        )
-    });
-    needles.push(Needle::text("passphrase", PASSPHRASE));
-    needles.push(Needle::text("password", PASSWORD));
+    let mut watched = Watched::start(sink.port());
+    let proxy = &watched.proxy;
+    let Some(before) = found(proxy, &watched.needles[..1]) else {
+        missing("the right to read the memory of a process");
+        return;
+    };
+    // The keys of TLS are in use from the start: the search finds what is there.
+    assert!(before[0] > 0, "the key of TLS is not found");
 
-    // Out: signed and encrypted, in clear SMTP and after a login under TLS.
-    let out = |mark: &str| format!("From: alice@example.org\r\nTo: bob@example.net\r\nSubject: x{mark}\r\n\r\n{mark}\r\n");
-    let said = clients::dialogue(
-        proxy.port(),
-        "EHLO",
-        &Letter { client: "127.0.0.1", sender: "alice@example.org", recipient: "bob@example.net", message: &out(MARKS[0]) },
-    );
+    // A text is there while its message is on its way.
+    let mut client = Client::new(proxy);
+    for line in
+        ["EHLO client.test", "XFORWARD ADDR=127.0.0.1", "MAIL FROM:<alice@example.org>", "RCPT TO:<bob@example.net>"]
+    {
+        let said = client.say(format!("{line}\r\n"));
+        assert!(said.starts_with("250"), "{line}: {said}");
+    }
+    assert!(client.say("DATA\r\n").starts_with("354"));
+    let message = out(MARKS[0]);
+    let (first, rest) = message.split_at(message.len() - 5);
+    client.write(first);
+    let texts: Vec<Needle> = MARKS.iter().map(|mark| Needle::text("a text", mark, 0)).collect();
+    assert!(becomes(|| found(proxy, &texts[..1]).is_some_and(|found| found[0] > 0)), "a text is not found");
+    let said = client.say(format!("{rest}.\r\n"));
     assert!(said.starts_with("250"), "{said}");
-    let script = format!(
-        "import smtplib\ns = smtplib.SMTP('127.0.0.1', {login})\ns.starttls()\ns.login('a', '{PASSWORD}')\n\
-         s.sendmail('alice@example.org', ['bob@example.net'], '''{}''')\ns.quit()\n",
-        out(MARKS[1]).replace("\r\n", "\\n")
-    );
-    let python = run_with(Command::new("python3").arg("-"), script.as_bytes());
-    assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+    let mut python = by_python(watched.login, &out(MARKS[1]));
     let sealed = sink.wait_for(2);
+    // Both connections are still open. The text is twice in the message, and rustls keeps the last record that it read.
+    let is_gone = becomes(|| found(proxy, &texts[..2]).is_some_and(|found| found[0] == 0 && found[1] <= 2));
+    tell("open connections", &texts[..2], &found(proxy, &texts[..2]).expect("it was readable"));
+    drop(client);
+    drop(python.stdin.take());
+    assert!(python.wait().expect("it ends").success());
+
     for (received, mark) in sealed.iter().zip(MARKS) {
         assert!(proxy.gpg_decrypt("bob@example.net", &received.message).contains(mark), "{}", received.text());
-        needles.push(Needle::octets("session key of a message that was encrypted", &session_key(&proxy, &received.message)));
+        watched.needles.push(Needle::octets("a session key", &session_key(proxy, &received.message), 0));
     }
-    // In: decrypted, by LMTP and by a milter.
-    let inbound: [(&str, &[&str], &str); 3] = [
-        ("pgp", &[], "alice@example.org"),
-        ("smime", &["--aead"], "dora@example.org"),
-        ("pgp", &[], "dora@example.org"),
-    ];
-    for (number, (protocol, aead, to)) in inbound.into_iter().enumerate() {
-        let mark = MARKS[2 + number];
-        let text = format!(
-            "From: bob@example.net\r\nTo: {to}\r\nSubject: in\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
-            STANDARD.encode(mark)
-        );
-        fs::write(proxy.path("in.eml"), text).expect("a file");
-        let input = proxy.path("in.eml").display().to_string();
-        let message = proxy.postseal(&[&["encrypt", "-f", protocol, "--no-self", "--to", to, &input][..], aead].concat());
-        let message = String::from_utf8(message).expect("text");
-        let message = message.replace("\r\n", "\n").replace('\n', "\r\n");
+    for (number, mark) in MARKS.into_iter().enumerate().skip(2) {
+        let (protocol, to) = INBOUND[number - 2];
+        let message = encrypted(proxy, protocol, to, mark);
         let letter = Letter { client: "192.0.2.1", sender: "bob@example.net", recipient: to, message: &message };
         let said = clients::dialogue(proxy.lmtp(), "LHLO", &letter);
         assert!(said.starts_with("250"), "{said}");
-        assert!(sink.wait_for(3 + number)[2 + number].text().contains(&STANDARD.encode(mark)), "{}", proxy.log());
-        assert!(clients::milter(milter, &letter).starts_with(['a', 'c', 'd']));
+        assert!(sink.wait_for(number + 1)[number].text().contains(&STANDARD.encode(mark)), "{}", proxy.log());
+        assert!(clients::milter(watched.milter, &letter).starts_with(['a', 'c', 'd']));
     }
-    for (number, mark) in MARKS.into_iter().enumerate() {
-        needles.push(Needle::text(&format!("text {number}"), mark));
+    watched.needles.extend(texts);
+    watched.needles.push(Needle::text("the passphrase", PASSPHRASE, 2));
+    watched.needles.push(Needle::text("a password", PASSWORD, 0));
+    let master = fs::read_to_string(proxy.path("home/master.key")).expect("a master key");
+    watched.needles.push(Needle::octets("the master key", &unhex(master.trim()), 0));
+    watched.needles.push(Needle::text("the master key as text", master.trim(), 0));
+    let is_right = || {
+        let counts = found(proxy, &watched.needles).expect("it was readable");
+        watched.needles.iter().zip(&counts).all(|(needle, count)| *count <= needle.most)
+    };
+    let is_right = becomes(is_right);
+    tell("at the end", &watched.needles, &found(proxy, &watched.needles).expect("it was readable"));
+    assert!(is_right && is_gone);
+
+    // A key that was removed while the service runs.
+    let listed = String::from_utf8(proxy.postseal(&["key", "list"])).expect("text");
+    let line = listed.lines().find(|line| line.contains("  smime  rsa2048 ")).expect("dora's key");
+    let fingerprint = line.split_whitespace().next().expect("a fingerprint");
+    proxy.postseal(&["key", "remove", "--secret", fingerprint]);
+    let message = "Subject: x\r\n\r\nx";
+    let letter = Letter { client: "192.0.2.1", sender: "bob@example.net", recipient: "dora@example.org", message };
+    assert!(clients::dialogue(proxy.lmtp(), "LHLO", &letter).starts_with("250"));
+    let removed: Vec<Needle> = watched.needles.into_iter().filter(|needle| needle.name.contains("S/MIME")).collect();
+    let is_gone = becomes(|| found(proxy, &removed).is_some_and(|found| found.iter().all(|count| *count == 0)));
+    tell("removed", &removed, &found(proxy, &removed).expect("it was readable"));
+    assert!(is_gone, "a key that was removed is still there");
+}
+
+impl Watched {
+    fn start(upstream: u16) -> Watched {
+        let [login, milter] = [free_port(), free_port()];
+        let mut needles = Vec::new();
+        let trusted = format!("{TRUSTED}\ntrusted.peers = [\"127.0.0.1\"]");
+        let proxy = Proxy::build(upstream, "passphrases.file = \"pass\"", &trusted, RULES, |proxy| {
+            write_private(proxy, "pass", format!("{PASSPHRASE}\n").as_bytes());
+            let pass = proxy.path("pass").display().to_string();
+            for protocol in [["-f", "smime", "--algorithm", "rsa2048"], ["-f", "pgp", "--profile", "rfc4880"]] {
+                let generate = ["--passphrase-file", &pass, "key", "generate", "dora@example.org"];
+                proxy.postseal(&[&generate[..], &protocol].concat());
+            }
+            write_private(proxy, "word", format!("{PASSWORD}\n").as_bytes());
+            let word = proxy.path("word").display().to_string();
+            write_private(proxy, "users", &proxy.postseal(&["--passphrase-file", &word, "config", "user", "a"]));
+            needles.extend(rsa_numbers(proxy, "key.pem", "the key of TLS"));
+            export_rsa(proxy, &pass);
+            needles.extend(rsa_numbers(proxy, "dora.pem", "a key for S/MIME"));
+            needles.extend(scalars(proxy));
+            format!(
+                "[[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{login}\"\ntls = \"starttls\"\nauth = \"here\"\n\
+                 users = \"users\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
+                 [[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:{milter}\"\n"
+            )
+        });
+        Watched { proxy, login, milter, needles }
     }
-    std::thread::sleep(Duration::from_millis(300));
+}
+
+/// How often each of them is in the memory of all processes of the service; `None` when it cannot be read.
+fn found(proxy: &Proxy, needles: &[Needle]) -> Option<Vec<usize>> {
+    let mut counts = vec![0; needles.len()];
     for process in proxy.processes() {
-        let Some(regions) = processes::memory(process) else {
-            missing("the right to read the memory of a process");
-            return;
-        };
-        println!("{process}: {} MB", regions.iter().map(|region| region.octets.len()).sum::<usize>() / 1_000_000);
-        for needle in &needles {
-            for form in &needle.forms {
-                for region in &regions {
-                    for at in memmem::find_iter(&region.octets, form) {
-                        let around = &region.octets[at.saturating_sub(48)..(at + form.len() + 48).min(region.octets.len())];
-                        println!("  {} in {:?} +{at}/{}: {}", needle.name, region.name, region.octets.len(), around.escape_ascii());
-                    }
-                }
+        for region in processes::memory(process)? {
+            for (needle, count) in needles.iter().zip(&mut counts) {
+                *count +=
+                    needle.forms.iter().map(|form| memmem::find_iter(&region.octets, form).count()).sum::<usize>();
             }
         }
     }
+    Some(counts)
+}
+
+fn tell(when: &str, needles: &[Needle], counts: &[usize]) {
+    println!("{when}:");
+    for (needle, count) in needles.iter().zip(counts) {
+        println!("  {count} of at most {}: {}", needle.most, needle.name);
+    }
+}
+
+/// A message that goes out.
+fn out(mark: &str) -> String {
+    format!("From: alice@example.org\r\nTo: bob@example.net\r\nSubject: {mark}\r\n\r\n{mark}\r\n")
+}
+
+/// One for a recipient here, by the program.
+fn encrypted(proxy: &Proxy, protocol: &str, to: &str, mark: &str) -> String {
+    let text = format!(
+        "From: bob@example.net\r\nTo: {to}\r\nSubject: in\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+        STANDARD.encode(mark)
+    );
+    fs::write(proxy.path("in.eml"), text).expect("a file");
+    let input = proxy.path("in.eml").display().to_string();
+    let aead: &[&str] = if protocol == "smime" { &["--aead"] } else { &[] };
+    let message = proxy.postseal(&[&["encrypt", "-f", protocol, "--no-self", "--to", to, &input], aead].concat());
+    String::from_utf8(message).expect("text").replace("\r\n", "\n").replace('\n', "\r\n")
+}
+
+/// Sends it after a login under TLS, and leaves the connection open until its input ends.
+fn by_python(port: u16, message: &str) -> Child {
+    let script = format!(
+        "import smtplib, sys\ns = smtplib.SMTP('127.0.0.1', {port})\ns.starttls()\ns.login('a', '{PASSWORD}')\n\
+         s.sendmail('alice@example.org', ['bob@example.net'], '''{}''')\nsys.stdin.read()\n",
+        message.replace("\r\n", "\\n")
+    );
+    Command::new("python3").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("python3 starts")
+}
+
+/// Whether it comes true within three seconds: the tasks of a connection end a moment after it.
+fn becomes(is_right: impl Fn() -> bool) -> bool {
+    (0..30).any(|_| {
+        let is_right = is_right();
+        if !is_right {
+            thread::sleep(Duration::from_millis(100));
+        }
+        is_right
+    })
 }
 
 fn write_private(proxy: &Proxy, name: &str, octets: &[u8]) {
@@ -140,27 +236,29 @@ fn write_private(proxy: &Proxy, name: &str, octets: &[u8]) {
     fs::set_permissions(proxy.path(name), fs::Permissions::from_mode(0o600)).expect("its mode");
 }
 
-/// The secret numbers of dora's RSA key.
-fn rsa_numbers(proxy: &Proxy, pass: &str) -> Vec<Needle> {
-    let (archive, key) = (proxy.path("dora.p12"), proxy.path("dora.pem"));
-    let export = ["--passphrase-file", pass, "key", "export", "-f", "smime", "--secret", "--binary", "dora@example.org"];
+/// dora's RSA key, as `dora.pem`.
+fn export_rsa(proxy: &Proxy, pass: &str) {
+    let archive = proxy.path("dora.p12");
+    let export =
+        ["--passphrase-file", pass, "key", "export", "-f", "smime", "--secret", "--binary", "dora@example.org"];
     fs::write(&archive, proxy.postseal(&export)).expect("a file");
     let mut command = Command::new("openssl");
     command.args(["pkcs12", "-nodes", "-nocerts", "-passin", &format!("pass:{PASSPHRASE}"), "-in"]).arg(&archive);
-    assert!(run_with(command.arg("-out").arg(&key), b"").status.success());
-    let numbers = |file: &str, whose: &str| {
-        let mut command = Command::new("openssl");
-        let output = run_with(command.args(["rsa", "-noout", "-text", "-in"]).arg(proxy.path(file)), b"");
-        let text = String::from_utf8(output.stdout).expect("text");
-        let number = |name: &str| {
-            let lines = text.lines().skip_while(|line| !line.starts_with(name)).skip(1);
-            let hex: String = lines.take_while(|line| line.starts_with(' ')).map(|line| line.trim().replace(':', "")).collect();
-            unhex(hex.trim_start_matches("00"))
-        };
-        ["privateExponent", "prime1", "prime2", "exponent1", "exponent2", "coefficient"]
-            .map(|name| Needle::octets(&format!("{whose}, {name}"), &number(name)))
+    assert!(run_with(command.arg("-out").arg(proxy.path("dora.pem")), b"").status.success());
+}
+
+/// The secret numbers of the RSA key in a file.
+fn rsa_numbers(proxy: &Proxy, file: &str, whose: &str) -> Vec<Needle> {
+    let mut command = Command::new("openssl");
+    let output = run_with(command.args(["rsa", "-noout", "-text", "-in"]).arg(proxy.path(file)), b"");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let number = |name: &&str| {
+        let lines =
+            text.lines().skip_while(|line| !line.starts_with(name)).skip(1).take_while(|line| line.starts_with(' '));
+        let hex: String = lines.map(|line| line.trim().replace(':', "")).collect();
+        Needle::octets(&format!("{whose}, {name}"), &unhex(hex.trim_start_matches("00")), 4)
     };
-    [numbers("dora.pem", "dora's key"), numbers("key.pem", "the key of TLS")].into_iter().flatten().collect()
+    ["prime1", "prime2", "privateExponent", "exponent1", "exponent2", "coefficient"].iter().map(number).collect()
 }
 
 /// The secret scalars of alice's OpenPGP key.
@@ -172,7 +270,7 @@ fn scalars(proxy: &Proxy) -> Vec<Needle> {
         let Material::Unencrypted(material) = key.key().secret() else { panic!("it is not locked") };
         needles.push(material.map(|secret| match secret {
             SecretKeyMaterial::EdDSA { scalar } | SecretKeyMaterial::ECDH { scalar } => {
-                Needle::octets(&format!("alice's key, {}", key.key().pk_algo()), scalar.value())
+                Needle::octets(&format!("a key for OpenPGP, {}", key.key().pk_algo()), scalar.value(), 4)
             }
             other => panic!("{other:?}"),
         }));
@@ -201,6 +299,8 @@ fn unhex(text: &str) -> Vec<u8> {
 
 const RULES: &str = "[[rule]]\nname = \"in\"\ndirection = \"inbound\"\naction = \"decrypt+annotate\"\n\
                      [[rule]]\nname = \"out\"\naction = \"sign+encrypt\"\n";
+const INBOUND: [(&str, &str); 3] =
+    [("pgp", "alice@example.org"), ("smime", "dora@example.org"), ("pgp", "dora@example.org")];
 const PASSPHRASE: &str = "Zx8rQm2vLk5tWn9pYc3h";
 const PASSWORD: &str = "Hd4kTs7wBq1nVf6yJg8e";
 const MARKS: [&str; 5] = [
