@@ -27,6 +27,7 @@ mod recipes;
 mod reminders;
 mod revocations;
 mod sendmail;
+mod soak;
 mod status;
 mod submission;
 #[path = "../support/mod.rs"]

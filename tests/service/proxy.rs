@@ -4,9 +4,12 @@ use std::{
     fs,
     io::Write,
     net::TcpStream,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::CommandExt,
+    },
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Mutex,
     thread,
     time::{Duration, Instant},
@@ -25,6 +28,8 @@ pub(crate) struct Proxy {
     tls: u16,
     lmtp: u16,
     child: Mutex<Option<Child>>,
+    /// Variables of its environment from the next start on.
+    environment: Mutex<Vec<(String, String)>>,
 }
 
 impl Proxy {
@@ -63,7 +68,7 @@ impl Proxy {
     ) -> Proxy {
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
-        let proxy = Proxy { folder, submission, tls, lmtp, child: Mutex::new(None) };
+        let proxy = Proxy { folder, submission, tls, lmtp, child: Mutex::new(None), environment: Mutex::default() };
         for (protocol, owner) in [
             ("pgp", "alice@example.org"),
             ("smime", "alice@example.org"),
@@ -132,7 +137,9 @@ impl Proxy {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         command.args(["serve", "--config"]).arg(self.path("postseal.toml")).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(log).spawn().expect("postseal can be started");
+        command.envs(self.environment.lock().expect("nobody panics with it").iter().cloned());
+        // A group of its own: its processes are found by it.
+        let child = command.stderr(log).process_group(0).spawn().expect("postseal can be started");
         *self.child.lock().expect("nobody panics with it") = Some(child);
     }
 
@@ -141,6 +148,27 @@ impl Proxy {
         if let Some(mut child) = self.child.lock().expect("nobody panics with it").take() {
             child.kill().expect("it runs");
             child.wait().expect("it ends");
+        }
+    }
+
+    /// Sets variables of its environment, from the next start on.
+    pub(crate) fn set_environment(&self, variables: &[(&str, &str)]) {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.environment.lock().expect("nobody panics with it").extend(variables);
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        let mut child = self.child.lock().expect("nobody panics with it");
+        child.as_mut().and_then(|child| child.try_wait().expect("a child"))
+    }
+
+    /// SIGHUP.
+    pub(crate) fn signal_reload(&self) {
+        let child = self.child.lock().expect("nobody panics with it").as_ref().map(Child::id);
+        if let Some(child) = child {
+            // It may have ended meanwhile.
+            let _ = Command::new("kill").args(["-HUP", &child.to_string()]).stderr(Stdio::null()).status();
         }
     }
 
