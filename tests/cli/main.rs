@@ -27,6 +27,7 @@ mod scan;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod supply;
 mod terminal;
 mod tokens;
 mod verbs;
