@@ -25,9 +25,9 @@ mod refusals;
 mod revocation_fetch;
 mod scan;
 mod settings;
+mod supply;
 #[path = "../support/mod.rs"]
 mod support;
-mod supply;
 mod terminal;
 mod tokens;
 mod verbs;

@@ -21,7 +21,13 @@ fn each_crate_was_read_or_has_a_reason() {
     // A copy of what the script reads, with other crates.
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    for place in ["packaging/vet", "Cargo.lock", "supply-chain/config.toml", "supply-chain/audits.toml", "supply-chain/imports.lock"] {
+    for place in [
+        "packaging/vet",
+        "Cargo.lock",
+        "supply-chain/config.toml",
+        "supply-chain/audits.toml",
+        "supply-chain/imports.lock",
+    ] {
         fs::create_dir_all(root.join(place).parent().unwrap()).unwrap();
         fs::copy(source(place), root.join(place)).unwrap();
     }
@@ -31,7 +37,11 @@ fn each_crate_was_read_or_has_a_reason() {
         assert!(text.contains(from), "{place}: {from}");
         fs::write(root.join(place), text.replacen(from, to, 1)).unwrap();
     };
-    write("Cargo.lock", "[[package]]\n", "[[package]]\nname = \"unread\"\nversion = \"6.6.6\"\nsource = \"registry\"\n\n[[package]]\n");
+    write(
+        "Cargo.lock",
+        "[[package]]\n",
+        "[[package]]\nname = \"unread\"\nversion = \"6.6.6\"\nsource = \"registry\"\n\n[[package]]\n",
+    );
     refused(&vet(), "unread 6.6.6: neither audited nor exempted");
     let added = run_with(Command::new(root.join("packaging/vet")).arg("exempt"), b"");
     assert_eq!(code(&added), 0, "{}", said(&added));
@@ -65,13 +75,22 @@ fn the_bill_of_materials_is_complete() {
     assert_eq!((bill["bomFormat"].as_str(), bill["specVersion"].as_str()), (Some("CycloneDX"), Some("1.5")));
     let components = bill["components"].as_array().unwrap();
     let field = |component: &Value, name: &str| component[name].as_str().unwrap_or_default().to_owned();
-    let (inner, crates): (Vec<_>, Vec<_>) = components.iter().partition(|one| !field(one, "purl").starts_with("pkg:cargo/"));
-    let mut names: Vec<String> = crates.iter().map(|one| format!("{} v{}", field(one, "name"), field(one, "version"))).collect();
+    let (inner, crates): (Vec<_>, Vec<_>) =
+        components.iter().partition(|one| !field(one, "purl").starts_with("pkg:cargo/"));
+    let mut names: Vec<String> =
+        crates.iter().map(|one| format!("{} v{}", field(one, "name"), field(one, "version"))).collect();
     assert!(crates.iter().all(|one| one["hashes"][0]["content"].as_str().is_some_and(|hash| hash.len() == 64)));
     let inner: Vec<String> = inner.iter().map(|one| field(one, "name")).collect();
     assert_eq!(inner, ["aws-lc", "sqlite"]);
     let mut tree = Command::new(env!("CARGO"));
-    tree.args(["tree", "--locked", "--offline", "--edges=normal", "--prefix=none", "--target=x86_64-unknown-linux-gnu"]);
+    tree.args([
+        "tree",
+        "--locked",
+        "--offline",
+        "--edges=normal",
+        "--prefix=none",
+        "--target=x86_64-unknown-linux-gnu",
+    ]);
     let tree = run_with(tree.current_dir(source("")), b"");
     let mut linked: Vec<String> = said(&tree)
         .lines()
@@ -96,18 +115,19 @@ fn the_bill_of_materials_is_complete() {
 /// Each advisory that is ignored has a statement, for versions that are in Cargo.lock.
 #[test]
 fn ignored_advisories_are_explained() {
-    let deny: toml::Table = fs::read_to_string(source("deny.toml")).unwrap().parse().unwrap();
+    let deny = fs::read_to_string(source("deny.toml")).unwrap();
     let vex: Value = serde_json::from_str(&fs::read_to_string(source("packaging/vex.json")).unwrap()).unwrap();
-    let lock: toml::Table = fs::read_to_string(source("Cargo.lock")).unwrap().parse().unwrap();
+    let lock = fs::read_to_string(source("Cargo.lock")).unwrap();
     let has = |purl: &str| {
         let (name, version) = purl.strip_prefix("pkg:cargo/").unwrap().split_once('@').unwrap();
-        let packages = lock["package"].as_array().unwrap();
-        packages.iter().any(|one| one["name"].as_str() == Some(name) && one["version"].as_str() == Some(version))
+        lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n"))
     };
     let statements = vex["statements"].as_array().unwrap();
-    for advisory in deny["advisories"]["ignore"].as_array().unwrap() {
-        let advisory = advisory.as_str().unwrap();
-        assert!(statements.iter().any(|one| one["vulnerability"]["name"] == advisory), "{advisory}");
+    let ignored: Vec<&str> = deny.lines().filter_map(|line| line.trim().strip_prefix("\"RUSTSEC-")).collect();
+    assert!(deny.contains("ignore = [") && !ignored.is_empty());
+    for number in ignored {
+        let advisory = format!("RUSTSEC-{}", number.trim_end_matches("\","));
+        assert!(statements.iter().any(|one| one["vulnerability"]["name"] == advisory.as_str()), "{advisory}");
     }
     for statement in statements {
         let status = statement["status"].as_str().unwrap();
@@ -179,7 +199,8 @@ fn releases_are_signed_and_checked() {
         said(&output)
     };
     done("makers", "git init -q . && git -c user.name=x -c user.email=x@example.org commit -q --allow-empty -m x");
-    let [make, add, export, tag, sign] = recipes("RELEASING.md", "## The release key").try_into().expect("five commands");
+    let [make, add, export, tag, sign] =
+        recipes("RELEASING.md", "## The release key").try_into().expect("five commands");
     // No one types a passphrase here.
     let gpg = |line: &str| line.replace("gpg ", "gpg --batch --pinentry-mode loopback --passphrase '' ");
     done("makers", &gpg(&make));
@@ -207,7 +228,12 @@ fn releases_are_signed_and_checked() {
     let text = fs::read_to_string(&list).unwrap();
     fs::write(&list, text.replacen('0', "1", 1)).unwrap();
     assert_ne!(code(&shell("users", &within(&verify))), 0);
-    done("users", &gpg("gpg --quick-generate-key mallory ed25519 sign 1d && git -c user.signingkey=mallory tag -f -s -m x v0.1.0"));
+    done(
+        "users",
+        &gpg(
+            "gpg --quick-generate-key mallory ed25519 sign 1d && git -c user.signingkey=mallory tag -f -s -m x v0.1.0",
+        ),
+    );
     // Valid for git, by a key that this user has; so the page says whose fingerprint it has to be.
     let other = shell("makers", &filled(&verify_tag));
     assert_ne!(code(&other), 0, "a tag by an unknown key");
