@@ -143,11 +143,16 @@ impl Proxy {
         *self.child.lock().expect("nobody panics with it") = Some(child);
     }
 
-    /// SIGKILL.
+    /// SIGKILL, and what systemd does then: whatever else the service has started ends too.
     pub(crate) fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("nobody panics with it").take() {
+            let all = processes::family(child.id());
             child.kill().expect("it runs");
             child.wait().expect("it ends");
+            for other in all.into_iter().filter(|process| *process != child.id()) {
+                // Most have ended with the first one.
+                let _ = Command::new("kill").args(["-KILL", &other.to_string()]).stderr(Stdio::null()).status();
+            }
         }
     }
 
