@@ -19,6 +19,14 @@ test-all:
 gateway COUNT='100000':
     POSTSEAL_MAILS={{ COUNT }} cargo test --test service nothing_leaves -- --nocapture
 
+# mixed and hostile mail through Postfix and the service while processes are killed, the disk is full, keys are away and the clock jumps
+soak MINUTES='180':
+    POSTSEAL_REQUIRE_ALL=1 POSTSEAL_SOAK_MINUTES={{ MINUTES }} cargo test --test service a_day_in_a_hurry -- --nocapture
+
+# so many good messages alone, and beside a tenth as many hostile ones
+beside GOOD='10000':
+    POSTSEAL_REQUIRE_ALL=1 POSTSEAL_BESIDE={{ GOOD }} cargo test --test service beside_hostile_mail -- --nocapture
+
 # changed messages, compared with what other mail readers show (minutes; 400,000 messages by default)
 readers COUNT='400000':
     POSTSEAL_REQUIRE_ALL=1 POSTSEAL_READERS={{ COUNT }} cargo test --test interop readers -- --nocapture

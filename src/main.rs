@@ -1,11 +1,19 @@
 //! The command line.
 
 use std::{
+    alloc::System,
     panic::{UnwindSafe, catch_unwind},
     process::ExitCode,
 };
 
+use zeroizing_alloc::ZeroAlloc;
+
 mod cli;
+
+/// Memory is wiped when it is given back: messages, keys and passphrases go through buffers of many crates, and none of them is left in a core, in
+/// swap or for a read beyond the end of a buffer.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// EX_TEMPFAIL of sysexits.h: a mail server that runs this program tries the message again later.
 const TRY_AGAIN: u8 = 75;

@@ -94,6 +94,10 @@ struct Opened {
     data_key: Option<Arc<DataKey>>,
     /// Opened secret parts, with the sealed octets that they came from.
     locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
+    /// The number of the change with which `locked` was last compared, or is being compared.
+    compared: Option<i64>,
+    /// Those among `locked` that may have been removed or replaced since.
+    unchecked: Vec<Handle>,
 }
 
 /// The data key, once it is known.
@@ -381,11 +385,34 @@ impl Keystore {
         let mut done = none;
         self.backend.read(&mut |view| {
             let reader = Reader::new(view);
-            let moment = self.known.moment(begun, reader.version()?);
+            let version = reader.version()?;
+            let moment = self.known.moment(begun, version);
+            self.drop_removed(reader, version);
             done = work(reader, &moment)?;
             Ok(())
         })?;
         Ok(done)
+    }
+
+    /// Drops opened keys that were removed or replaced. A few at a time, so that no look-up waits for the keys of a thousand users; opening one takes a
+    /// passphrase and its derivation, so that the others stay.
+    fn drop_removed(&self, reader: Reader<'_>, version: i64) {
+        let some = {
+            let mut opened = self.opened();
+            if opened.compared != Some(version) {
+                opened.compared = Some(version);
+                opened.unchecked = opened.locked.keys().cloned().collect();
+            }
+            let rest = opened.unchecked.len().saturating_sub(CHECKED_AT_ONCE);
+            opened.unchecked.split_off(rest)
+        };
+        for fingerprint in some {
+            let stored = reader.sealed(&fingerprint).ok().flatten();
+            let mut opened = self.opened();
+            if opened.locked.get(&fingerprint).map(|(sealed, _)| sealed) != stored.as_ref() {
+                opened.locked.remove(&fingerprint);
+            }
+        }
     }
 
     /// Runs `work` as one change, which is recorded as `event` where the home has an audit log; creates the store if it does not exist.
@@ -503,3 +530,6 @@ fn is_of(record: &Record, address: &Address) -> bool {
     record.claimed().iter().any(|own| own.to_string().eq_ignore_ascii_case(&text))
         || record.bindings().iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
 }
+
+/// Opened keys that one look-up compares with the store.
+const CHECKED_AT_ONCE: usize = 8;

@@ -25,6 +25,7 @@ mod refusals;
 mod revocation_fetch;
 mod scan;
 mod settings;
+mod supply;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;

@@ -113,6 +113,7 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("tokio"), &["transport", "service", "discover/dns", "store/postgres"]),
     (Name::Crate("ureq"), &["discover/http"]),
     (Name::Crate("x509_cert"), &["pki", "protocol/smime"]),
+    (Name::Crate("zeroizing_alloc"), &["main"]),
     (Name::Function("Authenticated", "assertion"), &["protocol/smime/verify", "protocol/pem/verify"]),
     (Name::Function("Matches", "assertion"), &["protocol/*/verify"]),
     (Name::Function("SystemTime", "now"), &["base/clock"]),

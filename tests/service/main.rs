@@ -15,6 +15,7 @@ mod lmtp;
 mod log_only;
 mod logging;
 mod mail_servers;
+mod memory;
 mod metrics;
 mod milter;
 mod mixed_recipients;
@@ -27,6 +28,7 @@ mod recipes;
 mod reminders;
 mod revocations;
 mod sendmail;
+mod soak;
 mod status;
 mod submission;
 #[path = "../support/mod.rs"]

@@ -4,9 +4,12 @@ use std::{
     fs,
     io::Write,
     net::TcpStream,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::CommandExt,
+    },
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Mutex,
     thread,
     time::{Duration, Instant},
@@ -15,6 +18,7 @@ use std::{
 use crate::support::{
     ports::{free_port, wait_for_port},
     postfix::run_with,
+    processes,
 };
 
 /// A running program; it stops when dropped.
@@ -24,6 +28,8 @@ pub(crate) struct Proxy {
     tls: u16,
     lmtp: u16,
     child: Mutex<Option<Child>>,
+    /// Variables of its environment from the next start on.
+    environment: Mutex<Vec<(String, String)>>,
 }
 
 impl Proxy {
@@ -52,10 +58,17 @@ impl Proxy {
         })
     }
 
-    fn build(upstream: u16, more: &str, trusted: &str, rules: &str, furnish: impl FnOnce(&Proxy) -> String) -> Proxy {
+    /// [`Proxy::by`] and [`Proxy::furnished`] in one.
+    pub(crate) fn build(
+        upstream: u16,
+        more: &str,
+        trusted: &str,
+        rules: &str,
+        furnish: impl FnOnce(&Proxy) -> String,
+    ) -> Proxy {
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
-        let proxy = Proxy { folder, submission, tls, lmtp, child: Mutex::new(None) };
+        let proxy = Proxy { folder, submission, tls, lmtp, child: Mutex::new(None), environment: Mutex::default() };
         for (protocol, owner) in [
             ("pgp", "alice@example.org"),
             ("smime", "alice@example.org"),
@@ -126,15 +139,43 @@ impl Proxy {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         command.args(["serve", "--config"]).arg(self.path("postseal.toml")).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(log).spawn().expect("postseal can be started");
+        command.envs(self.environment.lock().expect("nobody panics with it").iter().cloned());
+        // A group of its own: its processes are found by it.
+        let child = command.stderr(log).process_group(0).spawn().expect("postseal can be started");
         *self.child.lock().expect("nobody panics with it") = Some(child);
     }
 
-    /// SIGKILL.
+    /// SIGKILL, and what systemd does then: whatever else the service has started ends too.
     pub(crate) fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("nobody panics with it").take() {
+            let all = processes::family(child.id());
             child.kill().expect("it runs");
             child.wait().expect("it ends");
+            for other in all.into_iter().filter(|process| *process != child.id()) {
+                // Most have ended with the first one.
+                let _ = Command::new("kill").args(["-KILL", &other.to_string()]).stderr(Stdio::null()).status();
+            }
+        }
+    }
+
+    /// Sets variables of its environment, from the next start on.
+    pub(crate) fn set_environment(&self, variables: &[(&str, &str)]) {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.environment.lock().expect("nobody panics with it").extend(variables);
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        let mut child = self.child.lock().expect("nobody panics with it");
+        child.as_mut().and_then(|child| child.try_wait().expect("a child"))
+    }
+
+    /// SIGHUP.
+    pub(crate) fn signal_reload(&self) {
+        let child = self.child.lock().expect("nobody panics with it").as_ref().map(Child::id);
+        if let Some(child) = child {
+            // It may have ended meanwhile.
+            let _ = Command::new("kill").args(["-HUP", &child.to_string()]).stderr(Stdio::null()).status();
         }
     }
 
@@ -187,13 +228,14 @@ impl Proxy {
         }
     }
 
-    /// Its memory in KiB (VmRSS).
+    /// The memory of all its processes together, in KiB (VmRSS).
     pub(crate) fn memory(&self) -> usize {
-        let child = self.child.lock().expect("nobody panics with it");
-        let status = fs::read_to_string(format!("/proc/{}/status", child.as_ref().expect("it runs").id()));
-        let status = status.expect("a process has a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        self.processes().into_iter().map(processes::resident).sum()
+    }
+
+    /// Its processes, the one that was started first.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        processes::family(self.child.lock().expect("nobody panics with it").as_ref().expect("it runs").id())
     }
 
     pub(crate) fn log(&self) -> String {
@@ -282,7 +324,7 @@ impl Drop for Proxy {
     }
 }
 
-const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]";
+pub(crate) const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]";
 
 const RULES: &str = r#"
 [[rule]]

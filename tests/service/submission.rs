@@ -2,7 +2,7 @@
 
 mod bounds;
 mod cluster;
-mod crash;
+pub(crate) mod crash;
 pub(crate) mod dialogue;
 mod login;
 mod mailboxes;

@@ -19,6 +19,7 @@ pub(crate) mod pages;
 pub(crate) mod ports;
 pub(crate) mod postfix;
 pub(crate) mod postgres;
+pub(crate) mod processes;
 pub(crate) mod requirements;
 pub(crate) mod schema;
 pub(crate) mod served;

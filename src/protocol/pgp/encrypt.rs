@@ -104,7 +104,7 @@ impl Readers {
         let recipients =
             theirs.into_iter().map(|(naming, key)| Recipient::new(features.clone(), handle(*naming, key), key));
         let mut ciphertext = Ciphertext::default();
-        if let Some(cipher) = protected::ours(self.cipher) {
+        if let Some(cipher) = written_here(self.cipher, self.container) {
             let session = self.session_keys(&mut ciphertext).map_err(|error| failed(&error))?;
             let plaintext = Plaintext::Ours(Box::new(Protected::begin(cipher, &session, ciphertext.clone())?));
             return Ok(Encryption { plaintext, ciphertext });
@@ -164,6 +164,16 @@ impl Readers {
     }
 }
 
+/// Our cipher for a container that we write ourselves. For Sequoia's a buffer of 4 MiB is taken and given back for each message.
+fn written_here(cipher: SymmetricAlgorithm, container: Container) -> Option<Cipher> {
+    match (container, cipher) {
+        (Container::V1, SymmetricAlgorithm::AES128) => Some(Cipher::Aes128),
+        (Container::V1, SymmetricAlgorithm::AES192) => Some(Cipher::Aes192),
+        (Container::V1, SymmetricAlgorithm::AES256) => Some(Cipher::Aes256),
+        _ => protected::ours(cipher),
+    }
+}
+
 /// A session key encrypted to `key`: a packet of version 3 with `cipher`, of version 6 without.
 fn key_packet(
     key: &Key<PublicParts, UnspecifiedRole>,
@@ -200,7 +210,7 @@ impl SharedContent {
         let Readers { cipher, container, .. } = *readers;
         let session = cipher.key_size().and_then(SessionKey::new).map_err(|error| failed(&error))?;
         let packet = Ciphertext::default();
-        if let Some(cipher) = protected::ours(cipher) {
+        if let Some(cipher) = written_here(cipher, container) {
             let mut protected = Protected::begin(cipher, &session, packet.clone())?;
             protected.write_all(plaintext).map_err(|error| Error::io("output", &error))?;
             protected.finish().map_err(|error| Error::io("output", &error))?;

@@ -140,13 +140,16 @@ pub(super) fn how_many(otherwise: usize) -> usize {
 }
 
 /// What happened while messages were sent.
-pub(super) struct Run {
-    total: usize,
-    kills: usize,
-    pub(super) outages: Vec<Range<Instant>>,
-    tries: usize,
-    took: Duration,
+pub(crate) struct Run {
+    pub(crate) total: usize,
+    pub(crate) kills: usize,
+    pub(crate) outages: Vec<Range<Instant>>,
+    pub(crate) tries: usize,
+    pub(crate) took: Duration,
 }
+
+/// A connection of a client's.
+pub(crate) type Connection = BufReader<TcpStream>;
 
 /// A copy at the sink.
 pub(super) struct Arrival {
@@ -172,29 +175,39 @@ impl Run {
         port: u16,
         total: usize,
         pauses_between: Range<u64>,
+        let send = |connection: &mut Option<Connection>, number: usize| send(connection, port, number);
+        Run::sending(&|number| number < total, CONNECTIONS, &send, kill, outage)
+    }
+
+    /// The same as long as `goes_on` says so of the number of a message, over so many connections; `send` sends one, and says whether it was taken.
+    pub(crate) fn sending(
+        goes_on: &(dyn Fn(usize) -> bool + Sync),
+        connections: usize,
+        send: &(dyn Fn(&mut Option<Connection>, usize) -> Option<()> + Sync),
         mut kill: impl FnMut() + Send,
         mut outage: impl FnMut(&mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> + Send,
     ) -> Run {
-        let (next, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (next, tries, total) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let is_over = AtomicBool::new(false);
         let (mut kills, mut outages) = (0, Vec::new());
         let start = Instant::now();
         thread::scope(|scope| {
-            let clients: Vec<_> = (0..CONNECTIONS)
+            let clients: Vec<_> = (0..connections)
                 .map(|_| {
                     scope.spawn(|| {
                         let mut connection = None;
                         loop {
                             let number = next.fetch_add(1, Ordering::SeqCst);
-                            if number >= total {
+                            if !goes_on(number) {
                                 return;
                             }
+                            total.fetch_add(1, Ordering::SeqCst);
                             // As a mail server does: until somebody takes it.
                             let begun = Instant::now();
                             loop {
                                 assert!(begun.elapsed() < Duration::from_secs(300), "{number} is never taken");
                                 tries.fetch_add(1, Ordering::SeqCst);
-                                match send(&mut connection, port, number) {
+                                match send(&mut connection, number) {
                                     Some(()) => break,
                                     None => thread::sleep(Duration::from_millis(50)),
                                 }
@@ -224,7 +237,8 @@ impl Run {
             assert!(ended.iter().all(Result::is_ok), "a client gave up");
         });
         assert!(kills > 0 && !outages.is_empty());
-        Run { total, kills, outages, tries: tries.load(Ordering::SeqCst), took: start.elapsed() }
+        let [total, tries] = [total, tries].map(AtomicUsize::into_inner);
+        Run { total, kills, outages, tries, took: start.elapsed() }
     }
 
     /// Each message's copy for each recipient, as often as it arrived. None is lost, none is in clear.
@@ -268,7 +282,7 @@ impl Run {
 }
 
 /// Pauses of random lengths, between so many milliseconds.
-fn pauses(mut random: u64) -> impl FnMut(u64, u64) -> Duration {
+pub(crate) fn pauses(mut random: u64) -> impl FnMut(u64, u64) -> Duration {
     move |least, most| {
         random ^= random << 13;
         random ^= random >> 7;
@@ -277,19 +291,9 @@ fn pauses(mut random: u64) -> impl FnMut(u64, u64) -> Duration {
     }
 }
 
-/// Whether somebody took it.
-fn send(connection: &mut Option<BufReader<TcpStream>>, port: u16, number: usize) -> Option<()> {
-    let mut client = match connection.take() {
-        Some(client) => client,
-        None => {
-            let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
-            let mut client = BufReader::new(stream);
-            expect(&mut client, "220")?;
-            say(&mut client, "EHLO client.test\r\n", "250")?;
-            client
-        }
-    };
+/// Whether it was taken.
+fn send(connection: &mut Option<Connection>, port: u16, number: usize) -> Option<()> {
+    let mut client = connected(connection, port)?;
     say(&mut client, "RSET\r\n", "250")?;
     say(&mut client, "MAIL FROM:<alice@example.org>\r\n", "250")?;
     for address in RECIPIENTS {
@@ -304,12 +308,25 @@ fn send(connection: &mut Option<BufReader<TcpStream>>, port: u16, number: usize)
     Some(())
 }
 
-fn say(client: &mut BufReader<TcpStream>, line: &str, code: &str) -> Option<()> {
+/// The connection that there is, or a new one that was greeted.
+pub(crate) fn connected(connection: &mut Option<Connection>, port: u16) -> Option<Connection> {
+    if let Some(client) = connection.take() {
+        return Some(client);
+    }
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+    let mut client = BufReader::new(stream);
+    expect(&mut client, "220")?;
+    say(&mut client, "EHLO client.test\r\n", "250")?;
+    Some(client)
+}
+
+pub(crate) fn say(client: &mut Connection, line: &str, code: &str) -> Option<()> {
     client.get_mut().write_all(line.as_bytes()).ok()?;
     expect(client, code)
 }
 
-fn expect(client: &mut BufReader<TcpStream>, code: &str) -> Option<()> {
+fn expect(client: &mut Connection, code: &str) -> Option<()> {
     loop {
         let mut line = String::new();
         let read = client.read_line(&mut line).ok()?;

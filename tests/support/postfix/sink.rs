@@ -5,7 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -62,6 +62,8 @@ struct Shared {
     answers: Mutex<Vec<(String, String)>>,
     is_over: AtomicBool,
     is_down: AtomicBool,
+    /// Milliseconds between the end of a message and the answer to it.
+    pause: AtomicU64,
     /// Every connection that there has been.
     streams: Mutex<Vec<TcpStream>>,
 }
@@ -124,9 +126,19 @@ impl Sink {
         self.shared.is_down.store(false, Ordering::SeqCst);
     }
 
+    /// From now on thinks that long about each message before it is taken.
+    pub(crate) fn slow(&self, pause: Duration) {
+        self.shared.pause.store(u64::try_from(pause.as_millis()).expect("not for ever"), Ordering::SeqCst);
+    }
+
     /// What has arrived so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().expect("nobody panics with it").clone()
+    }
+
+    /// What has arrived since the last call, which it forgets.
+    pub(crate) fn drain(&self) -> Vec<Received> {
+        std::mem::take(&mut *self.shared.received.lock().expect("nobody panics with it"))
     }
 
     /// Waits until at least `count` messages have arrived; panics after 30 seconds.
@@ -150,6 +162,8 @@ impl Drop for Sink {
 
 fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(300)))?;
+    // Replies to several commands at once do not wait for one another.
+    stream.set_nodelay(true)?;
     let mut from = BufReader::new(stream);
     let mut to = stream;
     let (mut sender, mut recipients, mut login) = (String::new(), Vec::new(), None);
@@ -180,6 +194,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             "DATA" => {
                 to.write_all(b"354 go on\r\n")?;
                 let message = data(&mut from)?;
+                thread::sleep(Duration::from_millis(shared.pause.load(Ordering::SeqCst)));
                 let reply = shared.told(".").unwrap_or_else(|| {
                     let count = shared.received.lock().expect("nobody panics with it").len();
                     format!("250 2.0.0 taken: queued as K{count}")
