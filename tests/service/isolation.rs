@@ -76,7 +76,7 @@ fn mail_is_handled_in_processes_that_gave_everything_up() {
     let after = proxy.judges();
     assert!(!after.is_empty() && after.iter().any(|judge| !judges.contains(judge)), "{judges:?} {after:?}");
     // They end with the service.
-    proxy.kill();
+    proxy.terminate();
     for _ in 0..100 {
         if after.iter().all(|judge| !fs::exists(format!("/proc/{judge}/cmdline")).unwrap_or(false)) {
             return;

@@ -181,21 +181,9 @@ impl Proxy {
 
     /// The processes in which it handles mail.
     pub(crate) fn judges(&self) -> Vec<u32> {
-        let child = self.child.lock().expect("nobody panics with it").as_ref().map(std::process::Child::id);
-        let Some(child) = child else { return Vec::new() };
-        let listed = fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap_or_default();
-        let of_others = (fs::read_dir(format!("/proc/{child}/task")).into_iter().flatten().flatten())
-            .filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-        let mut all: Vec<u32> = of_others
-            .chain([listed])
-            .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
-            .collect();
-        all.sort_unstable();
-        all.dedup();
         let is_judge =
             |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(b"postseal: judge"));
-        all.retain(is_judge);
-        all
+        self.processes().into_iter().filter(is_judge).collect()
     }
 
     /// SIGTERM, as systemd sends it, and what it does then to its end.

@@ -55,7 +55,8 @@ fn every_250_is_at_the_sink_when_judges_are_killed() {
     let proxy = Proxy::start(sink.port(), "");
     let killed = AtomicUsize::new(0);
     let mut turn = 0;
-    let kill = || {
+    let mut kill_one = || {
+        thread::sleep(Duration::from_millis(60));
         let judges = proxy.judges();
         turn += 1;
         let Some(judge) = judges.get(turn % judges.len().max(1)) else { return };
@@ -64,7 +65,9 @@ fn every_250_is_at_the_sink_when_judges_are_killed() {
             killed.fetch_add(1, Ordering::SeqCst);
         }
     };
-    let run = Run::under_kills(proxy.port(), how_many(400), 20..120, kill, |pause| {
+    // Many of them while others come: a judge is there again at once.
+    let kill = || (0..10).for_each(|_| kill_one());
+    let run = Run::under(proxy.port(), how_many(400), kill, |pause| {
         thread::sleep(pause(200, 1_500));
         let begin = Instant::now();
         sink.hang_up();
@@ -167,14 +170,6 @@ impl Run {
         kill: impl FnMut() + Send,
         outage: impl FnMut(&mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> + Send,
     ) -> Run {
-        Run::under_kills(port, total, 400..2_500, kill, outage)
-    }
-
-    /// As [`Run::under`], with pauses of so many milliseconds between two kills.
-    pub(super) fn under_kills(
-        port: u16,
-        total: usize,
-        pauses_between: Range<u64>,
         let send = |connection: &mut Option<Connection>, number: usize| send(connection, port, number);
         Run::sending(&|number| number < total, CONNECTIONS, &send, kill, outage)
     }
