@@ -214,7 +214,7 @@ impl Run {
             let killing = scope.spawn(|| {
                 let mut pause = pauses(88_172_645_463_325_252);
                 while !is_over.load(Ordering::SeqCst) {
-                    thread::sleep(pause(pauses_between.start, pauses_between.end));
+                    thread::sleep(pause(400, 2_500));
                     kill();
                     kills += 1;
                 }
