@@ -61,17 +61,11 @@ impl HandlerConfig {
         marker::is_on(mail, &self.marker, self.handler_context().believed())
     }
 
-    /// The message without any Authentication-Results, also of hosts that are believed: no host looked at it on its way in.
-    ///
-    /// # Errors
-    ///
-    /// The message is over the bounds.
-    pub fn without_results(&self, message: &Message) -> Result<Message> {
+    /// The octets of the message without any Authentication-Results, also of hosts that are believed: no host looked at it on its way in. `None`: there are
+    /// none in it.
+    pub fn without_results(&self, message: &Message) -> Option<Vec<u8>> {
         let nobody = Believed { own: &self.name, hosts: &[] };
-        match Edits::default().apply(message, |field| nobody.removes(field)) {
-            Some(octets) => Message::received(octets, &mut self.engine().budget()),
-            None => Ok(message.clone()),
-        }
+        Edits::default().apply(message, |field| nobody.removes(field))
     }
 
     pub(crate) fn handler_context(&self) -> HandlerContext<'_> {

@@ -374,7 +374,10 @@ impl TenantHandler {
     fn crossing(&self, part: Mail, submitter: &Submitter) -> Result<Mail> {
         match submitter {
             Submitter::Authenticated(_) | Submitter::Host => {
-                Ok(Mail { message: self.tenants.marking.without_results(&part.message)?, ..part })
+                match self.tenants.marking.without_results(&part.message) {
+                    Some(octets) => Ok(Mail { message: self.receive(octets, &self.tenants.marking.limits)?, ..part }),
+                    None => Ok(part),
+                }
             }
             Submitter::Trusted | Submitter::Unknown => Ok(part),
         }
