@@ -36,7 +36,7 @@ use aws_lc_rs::{
 };
 use stand_in::Work;
 use support::{
-    ports::free_port,
+    ports::{free_port, wait_for_port},
     postfix::{Postfix, Sink, present, run_with},
 };
 
