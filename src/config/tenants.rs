@@ -338,6 +338,7 @@ const OF_THE_SERVICE: &[&str] = &[
     "bounces",
     "expiry-notice",
     "hostname",
+    "isolation",
     "limits",
     "listener",
     "local-domains",

@@ -571,6 +571,16 @@ fn what_is_not_apart_is_an_error_that_names_the_place() {
         ),
         "4: error: forward of x@a.example",
     );
+    // Each key of the configuration is a tenant's or the service's.
+    let schema = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema/postseal.toml.schema.json"));
+    let schema: Value = serde_json::from_str(&schema.expect("a file")).expect("JSON");
+    let keys: Vec<&String> = schema["properties"].as_object().expect("an object").keys().collect();
+    assert!(keys.len() > 30, "{keys:?}");
+    for key in keys {
+        lab.write("b/tenant.toml", format!("{key} = 1\n"));
+        let text = lab.run(&["config", "check", "--tenant", "b", "postseal.toml"]).text();
+        assert!(!text.contains("unknown key"), "{text}");
+    }
     fs::remove_file(lab.path("b/tenant.toml")).expect("a file");
     let text = lab.run(&["config", "check", "postseal.toml"]).code(78).text();
     assert!(text.contains("b/tenant.toml: error: no such file"), "{text}");
