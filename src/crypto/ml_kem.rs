@@ -96,3 +96,29 @@ fn algorithm(set: MlKem) -> &'static Algorithm<AlgorithmId> {
         MlKem::MlKem1024 => &ML_KEM_1024,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 203, section 7.3; RFC 9935, section 8.
+    #[test]
+    fn parts_that_do_not_belong_together_are_no_key() {
+        let set = MlKem::MlKem768;
+        let (seed, other) = (Secret::new(vec![3; 64]), Secret::new(vec![4; 64]));
+        let expanded = expand(set, &seed).unwrap();
+        let changed = |at: usize| {
+            let mut octets = expanded.expose().to_vec();
+            octets[at] ^= 1;
+            MlKemKey::new(set, &PostQuantumSecret::Expanded(Secret::new(octets))).is_none()
+        };
+        let length = set.expanded_length();
+        // The public key in it, and its hash; the last 32 octets are any.
+        assert_eq!([length - 1, length - 33, length - 64, length - 65].map(changed), [false, true, true, true]);
+        let both = |seed: &Secret| PostQuantumSecret::Both { seed: seed.clone(), expanded: expanded.clone() };
+        assert!(MlKemKey::new(set, &both(&seed)).is_some() && MlKemKey::new(set, &both(&other)).is_none());
+        for octets in [&expanded.expose()[1..], &[expanded.expose(), &[0]].concat()] {
+            assert!(MlKemKey::new(set, &PostQuantumSecret::Expanded(Secret::new(octets.to_vec()))).is_none());
+        }
+    }
+}

@@ -68,3 +68,25 @@ fn ends(handle: &Handle) -> Option<[[u8; DIGITS]; 2]> {
 
 /// Hexadecimal digits of a key ID. Source: RFC 9580, section 5.5.4.
 const DIGITS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::ProtocolName;
+
+    /// Wherever [`Handle::is_named_by`] says so, the index has the record among its candidates.
+    #[test]
+    fn a_key_id_is_the_end_of_a_fingerprint_or_its_beginning() {
+        let octets: Vec<u8> = (1..=32).collect();
+        let (four, six) = (Handle::from_octets(&octets[..20]), Handle::from_octets(&octets));
+        let mut index = Index::default();
+        for (place, handle) in [&four, &six].into_iter().enumerate() {
+            index.enter(place, &Record::new(ProtocolName::Pgp, handle.clone(), Vec::new(), []));
+        }
+        let found = |octets: &[u8]| index.candidates(Want::Handle(&Handle::from_octets(octets))).unwrap();
+        assert!(found(&octets[12..20]).contains(&0), "the key ID of version 4");
+        assert!(found(&octets[..8]).contains(&1) && found(&octets[..11]).contains(&1), "that of version 6");
+        assert!(found(&octets[..20]).contains(&0) && found(&octets).contains(&1));
+        assert!(found(&[9; 8]).is_empty());
+    }
+}

@@ -178,3 +178,46 @@ pub(super) const ID_ORI_KEM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.
 const HKDF_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.28");
 const HKDF_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.29");
 const HKDF_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.30");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::smime::encode::NULL;
+
+    /// What is wrong with the fields for ML-KEM-768 with these parameters of the algorithms, and what follows.
+    fn refused(version: u32, kem: &[u8], kdf: &[u8], more: &[u8]) -> Option<String> {
+        let set = MlKem::MlKem768;
+        let wrap = suite::key_wrap_identifier(KeyWrap::Aes, 32).unwrap();
+        let fields = [
+            &algorithm(set.oid().unwrap(), kem)[..],
+            &octet_string(&vec![7; set.ciphertext_length()]),
+            &algorithm(HKDF_SHA256, kdf),
+            &unsigned(&[32]),
+            &algorithm(wrap, &[]),
+            &octet_string(&[7; 40]),
+            more,
+        ];
+        let fields = fields.concat();
+        Encapsulated::read(&mut SliceReader::new(&fields).unwrap(), version).err()
+    }
+
+    #[test]
+    fn what_rfc_9629_and_9936_do_not_have_is_refused() {
+        assert_eq!(refused(0, &[], &[], &[]), None);
+        for (refusal, words) in [
+            (refused(1, &[], &[], &[]), "version 1 of KEMRecipientInfo is not known"),
+            (refused(0, NULL, &[], &[]), "ml-kem-768 has parameters"),
+            (refused(0, &[], NULL, &[]), "key derivation algorithm 1.2.840.113549.1.9.16.3.28 has parameters"),
+            (refused(0, &[], &[], NULL), "octets follow its fields"),
+        ] {
+            assert!(refusal.as_ref().is_some_and(|refusal| refusal.starts_with(words)), "{words}: {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn aes_key_wrap_takes_whole_blocks_from_16_octets_on() {
+        let key = KeyAlgorithm::MlKem(MlKem::MlKem768);
+        let taken: Vec<usize> = (0..=40).filter(|length| check_content_key(key, *length).is_ok()).collect();
+        assert_eq!(taken, [16, 24, 32, 40]);
+    }
+}
