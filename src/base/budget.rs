@@ -287,6 +287,18 @@ impl Budget {
         within(output, allowed, "decompressed data", "octets for its compressed size")
     }
 
+    /// Makes room in `octets` for `more` that come out of decompression: twice what there is, and no more than a message may have. What a vector outgrows
+    /// stays beside it until it was copied.
+    pub fn make_room(&self, octets: &mut Vec<u8>, more: usize) {
+        let (have, room) = (octets.len(), octets.capacity());
+        if room - have >= more {
+            return;
+        }
+        let most = self.limits.message.saturating_mul(self.limits.expansion).saturating_add(more);
+        let wanted = room.saturating_mul(2).min(most).max(have.saturating_add(more));
+        octets.reserve_exact(wanted - have);
+    }
+
     /// So many more octets that came out of decompression.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use postseal::{
     mail::{Address, Message, mbox},
 };
 
+use rustix::fs::fstat;
+
 use super::show::{
     self,
     progress::{self, Counted},
@@ -23,7 +25,11 @@ pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
             show::aside("reading from the terminal; Ctrl-D ends the message\n");
             progress::quietly(|| limited(io::stdin().lock(), 0, "standard input", budget))
         }
-        None => limited(io::stdin().lock(), 0, "standard input", budget),
+        None => {
+            // Of a file that the shell opened the size is known too. It may have been read in part.
+            let size = fstat(io::stdin()).map_or(0, |status| usize::try_from(status.st_size).unwrap_or(0));
+            limited(io::stdin().lock(), size.min(budget.limits().message), "standard input", budget)
+        }
         Some(name) => {
             let place = name.display().to_string();
             let file = File::open(name).map_err(|e| missing(&place, &e))?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit},
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
     time::{ClockId, clock_gettime},
 };
 use serde_bytes::ByteBuf;
@@ -95,8 +95,10 @@ impl Judge {
     ///
     /// `TryAgain`: the other process says what it may not. `Unavailable`: the kernel refuses a limit.
     pub fn serve(self, handler: &dyn Handler, lists: &Lists, limits: &Limits, context: impl Fn(String)) -> Result<()> {
-        let limit = |resource, value| {
-            let limited = setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
+        let limit = |resource, value: u64| {
+            // The service may have been given less.
+            let most = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
+            let limited = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
             limited.map_err(|error| Error::unavailable(format!("limits of a judge: {error}")))
         };
         limit(Resource::Data, self.setup.memory)?;
@@ -143,7 +145,9 @@ impl Judge {
         *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
         context(of_log);
         let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
-        let limited = setrlimit(Resource::Cpu, Rlimit { current: Some(used + SECONDS), maximum: None });
+        let maximum = getrlimit(Resource::Cpu).maximum;
+        let most = maximum.map_or(used + SECONDS, |maximum| maximum.min(used + SECONDS));
+        let limited = setrlimit(Resource::Cpu, Rlimit { current: Some(most), maximum });
         limited.map_err(|error| Error::unavailable(format!("limits of a judge: {error}")))
     }
 }

@@ -321,8 +321,11 @@ impl<'a, 'b> Walk<'a, 'b> {
             Packet::Literal(literal) => literal.format(),
             _ => DataFormat::Binary,
         };
-        let mut octets = Vec::new();
+        // What is not compressed is not longer than the message.
+        let expected = if self.is_compressed() { 0 } else { self.size.min(self.budget.limits().message) };
+        let mut octets = Vec::with_capacity(expected);
         loop {
+            self.budget.make_room(&mut octets, CHUNK_ROOM);
             let read =
                 parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| malformed(&error.into()))?;
             self.expanded(read, octets.len())?;
@@ -444,3 +447,5 @@ const LARGEST: u32 = 32 * 1024;
 
 /// Octets read between two checks of the Budget.
 const CHUNK: u64 = 256 * 1024;
+/// Octets of room for them, with some to see the end.
+const CHUNK_ROOM: usize = 256 * 1024 + 64;

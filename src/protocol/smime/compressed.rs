@@ -49,7 +49,7 @@ fn inflate(packed: &[u8], budget: &mut Budget) -> Result<Vec<u8>> {
         let (read, written) = (stream.total_in(), octets.len());
         let rest = usize::try_from(read).ok().and_then(|read| packed.get(read..)).unwrap_or_default();
         // Small steps, so that a decompression bomb is detected early.
-        octets.reserve(PIECE);
+        budget.make_room(&mut octets, PIECE);
         let status = stream.decompress_vec(rest, &mut octets, FlushDecompress::None).map_err(|_| damaged())?;
         budget.expanded(packed.len(), octets.len())?;
         budget.decompressed(octets.len() - written)?;
