@@ -233,9 +233,15 @@ fn the_manual_lists_every_cause() {
     }
 }
 
-/// Causes with a test of their own, in this file and in tokens.rs.
-const ELSEWHERE: [&str; 3] =
-    ["configuration invalid", "disk full, or quarantine not writable", "token gone, or its PIN wrong"];
+/// Causes with a test of their own, in this file, in tenants.rs, tokens.rs and tests/cli/audit.rs.
+const ELSEWHERE: [&str; 6] = [
+    "configuration invalid",
+    "disk full, or quarantine not writable",
+    "audit log not writable, with `required = true`",
+    "audit log not writable",
+    "home or file of a [tenant](tenants.md) missing or damaged",
+    "token gone, or its PIN wrong",
+];
 
 #[test]
 fn an_invalid_configuration_is_temporary() {
