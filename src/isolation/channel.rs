@@ -11,22 +11,28 @@ use crate::base::{Error, Kind, Result};
 #[derive(Debug)]
 pub(super) struct Channel<S> {
     stream: S,
+    /// What was read and belongs to the next value.
+    ahead: Zeroizing<Vec<u8>>,
 }
 
 impl<S: Read + Write> Channel<S> {
     pub(super) fn new(stream: S) -> Self {
-        Channel { stream }
+        Channel { stream, ahead: Zeroizing::default() }
     }
 
     /// # Errors
     ///
     /// `TryAgain`: the other process is gone, or the value is too long to be sent.
     pub(super) fn send(&mut self, value: &impl Serialize) -> Result<()> {
-        let octets = Zeroizing::new(postcard::to_allocvec(value).map_err(|error| gone(&error))?);
-        let length = u32::try_from(octets.len()).ok().filter(|length| *length <= MAX_LENGTH);
+        // Length and value in one write, because each wakes the other process.
+        let mut octets = Zeroizing::new(vec![0; HEAD]);
+        let written = postcard::to_extend(value, std::mem::take(&mut *octets)).map_err(|error| gone(&error))?;
+        *octets = written;
+        let length = u32::try_from(octets.len() - HEAD).ok().filter(|length| *length <= MAX_LENGTH);
         let length = length.ok_or_else(|| gone(&"what is to be said is too long"))?;
-        let sent = self.stream.write_all(&length.to_le_bytes()).and_then(|()| self.stream.write_all(&octets));
-        sent.and_then(|()| self.stream.flush()).map_err(|error| gone(&error))
+        octets.get_mut(..HEAD).into_iter().for_each(|head| head.copy_from_slice(&length.to_le_bytes()));
+        let sent = self.stream.write_all(&octets).and_then(|()| self.stream.flush());
+        sent.map_err(|error| gone(&error))
     }
 
     /// Waits for a value.
@@ -35,23 +41,39 @@ impl<S: Read + Write> Channel<S> {
     ///
     /// `TryAgain`: the other process is gone, or what it says is no such value.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length).map_err(|error| gone(&error))?;
-        let length = u32::from_le_bytes(length);
+        self.read_to(HEAD)?;
+        let length = self.ahead.first_chunk::<HEAD>().copied().map_or(0, u32::from_le_bytes);
         if length > MAX_LENGTH {
             return Err(gone(&"it says more than it may"));
         }
-        // Memory is taken as the octets arrive: the length alone costs nothing.
-        let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(FIRST)).unwrap_or(0)));
-        let read = (&mut self.stream).take(u64::from(length)).read_to_end(&mut octets).map_err(|error| gone(&error))?;
-        if u32::try_from(read) != Ok(length) {
-            return Err(gone(&io::Error::from(io::ErrorKind::UnexpectedEof)));
-        }
-        match postcard::take_from_bytes(&octets) {
+        let end = HEAD + usize::try_from(length).unwrap_or(usize::MAX);
+        self.read_to(end)?;
+        let value = match postcard::take_from_bytes(self.ahead.get(HEAD..end).unwrap_or_default()) {
             Ok((value, [])) => Ok(value),
             Ok(_) => Err(gone(&"octets after a value")),
             Err(error) => Err(gone(&error)),
+        };
+        // One value at a time is on its way, so that next to nothing is moved here.
+        let rest = Zeroizing::new(self.ahead.split_off(end));
+        self.ahead = rest;
+        value
+    }
+
+    /// Reads until so many octets are there. Memory is taken as they arrive: a length alone costs nothing.
+    fn read_to(&mut self, end: usize) -> Result<()> {
+        while self.ahead.len() < end {
+            let have = self.ahead.len();
+            let room = (end - have).clamp(LEAST_ROOM, MOST_ROOM);
+            self.ahead.resize(have + room, 0);
+            let read = match self.stream.read(self.ahead.get_mut(have..).unwrap_or_default()) {
+                Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                read => read,
+            };
+            self.ahead.truncate(have + read.as_ref().map_or(0, |read| *read));
+            read.map_err(|error| gone(&error))?;
         }
+        Ok(())
     }
 }
 
@@ -62,8 +84,12 @@ pub(super) fn gone(why: &dyn std::fmt::Display) -> Error {
 
 /// Octets of one value. Source: a message of 64 MiB, encrypted anew for each of more than ten groups of recipients.
 const MAX_LENGTH: u32 = 1 << 30;
-/// Octets for which memory is taken before they are there.
-const FIRST: u32 = 1 << 20;
+/// Octets of the length before a value.
+const HEAD: usize = 4;
+/// Octets for which there is room at each read: most values are shorter.
+const LEAST_ROOM: usize = 16 << 10;
+/// The most, so that memory is taken for what arrives.
+const MOST_ROOM: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
