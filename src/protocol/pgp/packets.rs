@@ -323,7 +323,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         };
         // What is not compressed is not longer than the message.
         let expected = if self.is_compressed() { 0 } else { self.size.min(self.budget.limits().message) };
-        let mut octets = Vec::with_capacity(expected);
+        // With room for the read that finds the end.
+        let mut octets = Vec::with_capacity(expected.saturating_add(CHUNK_ROOM));
         loop {
             self.budget.make_room(&mut octets, CHUNK_ROOM);
             let read =
