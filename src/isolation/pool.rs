@@ -93,8 +93,7 @@ impl Pool {
 
     /// What a judge makes of one order. A judge that ends is replaced, and the work is to be tried again.
     fn work<T>(&self, order: impl FnOnce(Task) -> Order, read: impl FnOnce(Said) -> Option<Result<T>>) -> Result<T> {
-        let idle = self.idle().pop();
-        let mut worker = match idle {
+        let mut worker = match self.waiting() {
             Some(worker) => worker,
             None => Worker::start(&self.settings, &self.answers)?.0,
         };
@@ -106,7 +105,7 @@ impl Pool {
         match worker.work(&order(task), &self.answers) {
             Ok(said) => {
                 let Some(result) = read(said) else { return Err(self.ended(worker, &gone(&"it does other work"))) };
-                // What it could not read may have been made to change it.
+                // What it could not read may have been made to change it, and one that says what it may not was changed.
                 let mut idle = self.idle();
                 if result.is_ok() && worker.handled < MOST_HANDLED && idle.len() < self.settings.kept {
                     idle.push(worker);
@@ -115,6 +114,12 @@ impl Pool {
             }
             Err(error) => Err(self.ended(worker, &error)),
         }
+    }
+
+    /// A judge that waits for work. One that was ended meanwhile costs no message.
+    fn waiting(&self) -> Option<Worker> {
+        let mut idle = self.idle();
+        std::iter::from_fn(|| idle.pop()).find_map(|mut worker| worker.is_running().then_some(worker))
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
@@ -137,33 +142,35 @@ impl Handler for Pool {
         let acceptance = Acceptance::of(&mail.envelope, &self.settings.policy);
         let form = MailForm::of(&mail);
         drop(mail);
-        let handled: Result<Box<OutcomeForm>> = self.work(
+        let outcome = |form: Box<OutcomeForm>| {
+            let outcome = form.outcome(&came, |list| self.answers.list(list), &self.settings.limits)?;
+            acceptance.check(&outcome)?;
+            Ok(outcome)
+        };
+        self.work(
             |task| Order::Handle { mail: form, task },
             |said| match said {
-                Said::Handled(handled) => Some(handled),
+                Said::Handled(handled) => Some(handled.and_then(outcome)),
                 _ => None,
             },
-        );
-        let outcome = handled?.outcome(&came, |list| self.answers.list(list), &self.settings.limits)?;
-        acceptance.check(&outcome)?;
-        Ok(outcome)
+        )
     }
 
     fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
         let form = PostingForm::of(posting);
-        let made = self.work(
+        let mails = |forms: Vec<MailForm>| {
+            let read = |form: MailForm| form.mail(|octets| undivided(octets, &self.settings.limits));
+            let mails: Vec<Mail> = forms.into_iter().map(read).collect::<Result<_>>()?;
+            mails.iter().try_for_each(check_envelope)?;
+            Ok(mails)
+        };
+        self.work(
             |task| Order::Copies { posting: form, numbers, task },
             |said| match said {
-                Said::Copies(made) => Some(made),
+                Said::Copies(made) => Some(made.and_then(mails)),
                 _ => None,
             },
-        );
-        let mails: Vec<Mail> = made?
-            .into_iter()
-            .map(|form| form.mail(|octets| undivided(octets, &self.settings.limits)))
-            .collect::<Result<_>>()?;
-        mails.iter().try_for_each(check_envelope)?;
-        Ok(mails)
+        )
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
@@ -228,6 +235,10 @@ impl Worker {
                 said => return Ok(said),
             }
         }
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Ends the process, whatever it does.

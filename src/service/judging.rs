@@ -14,6 +14,31 @@ use crate::{
 };
 
 /// How processes are started that handle mail ([`judge`]), and what they write into the log.
+///
+/// # Example
+///
+/// ```no_run
+/// use std::{env, fs::File, io, os::fd::AsFd, process::Command};
+/// use postseal::{
+///     base::{Error, Result},
+///     service::{self, JudgeProgram, Service},
+/// };
+///
+/// fn main() -> Result<()> {
+///     // The same program is started again, to handle mail.
+///     if env::args().nth(1).as_deref() == Some("judge") {
+///         let connection = io::stdin().as_fd().try_clone_to_owned();
+///         let connection = connection.map_err(|error| Error::io("standard input", &error))?;
+///         return service::judge(File::from(connection), |_| {}, |_| {});
+///     }
+///     let start = || {
+///         let mut command = Command::new("/proc/self/exe");
+///         command.arg("judge").env_clear();
+///         command
+///     };
+///     Service::new("/etc/postseal/postseal.toml").with_judges(JudgeProgram::new(start, String::new)).run()
+/// }
+/// ```
 #[derive(Clone)]
 pub struct JudgeProgram {
     command: Arc<dyn Fn() -> Command + Send + Sync>,

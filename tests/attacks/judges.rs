@@ -136,6 +136,12 @@ fn a_judge_sends_mail_to_recipients_alone_and_writes_no_lines() {
         assert!(error.to_string().contains(why), "{what}: {error}");
     }
     assert!(pool.handle(letter("hello")).is_ok());
+    // One that says what it may not is not asked again.
+    let who = || pool.handle(letter("who")).unwrap().notes;
+    let (one, same) = (who(), who());
+    assert_eq!(one, same);
+    pool.handle(letter("send to mallory")).unwrap_err();
+    assert_ne!(who(), one);
 }
 
 /// The message is put off, the next one is handled, and the others do not notice.
@@ -227,6 +233,7 @@ impl Handler for Taken {
                 let signed = kept.sign(postseal::crypto::Scheme::EdDsa, b"text");
                 outcome.notes = vec![signed.map_or_else(|error| format!("refused: {error}"), |_| "signed".to_owned())];
             }
+            "who" => outcome.notes = vec![process::id().to_string()],
             "sign for ever" => {
                 self.secrets()?;
                 let kept = self.kept.lock().unwrap().take().unwrap();
