@@ -1,6 +1,8 @@
 //! Mail is read in processes of their own, which hold no keys and can open nothing: judges.
 //!
-//!     listener ► Pool (a Handler) ═ Order ═► Judge ► engine ► RemoteKeys ═ Question ═► Answers ► Keys
+//! ```text
+//! listener ► Pool (a Handler) ═ Order ═► Judge ► engine ► RemoteKeys ═ Question ═► Answers ► Keys
+//! ```
 //!
 //! Both ends are the traits of a service in one process: [`Handler`](crate::engine::Handler) and [`Keys`](crate::keys::Keys). A judge has one connection,
 //! to the process that started it, and works for one message at a time. When it ends, by a fault or by a limit, that message is put off, and another judge
