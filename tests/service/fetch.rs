@@ -77,7 +77,7 @@ impl Setup {
         for run in 0_u32..40 {
             let mut child = self.start("fetch", url, more, "words");
             // Ever longer, at odd moments.
-            let wait = Duration::from_millis(u64::from(150 + 90 * run + run * run * 37 % 100));
+            let wait = Duration::from_millis(u64::from(40 + 90 * run + run * run * 37 % 100));
             let ended = (0..wait.as_millis() / 5).find_map(|_| {
                 thread::sleep(Duration::from_millis(5));
                 child.try_wait().expect("a child")
