@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::support::handler::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{
     base::{Kind, Limits, SystemClock, SystemRandom},
+    crypto::SecretKey,
     engine::{HANDLED, Handler, HandlerConfig, Outcome, ReloadableHandler},
-    keys::{Keys, Memory, Passphrases, ProtocolName},
+    keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::{
         Submitter,
         encoding::{base64_decode, base64_encode},
@@ -271,6 +272,38 @@ fn hidden_recipients_stay_hidden() {
                 );
             }
         }
+    }
+}
+
+/// A home with very many certificates, of which no message of a stranger may cause all to be read.
+struct VeryMany(Memory);
+
+impl Keys for VeryMany {
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> postseal::base::Result<Vec<Arc<Record>>> {
+        assert_ne!(query.want, Want::All, "every certificate is read: {protocol:?}, {:?}", query.purpose);
+        self.0.find(protocol, query)
+    }
+
+    fn secret(&self, record: &Record, key: &Handle) -> postseal::base::Result<Option<Arc<dyn SecretKey>>> {
+        self.0.secret(record, key)
+    }
+}
+
+/// A reader who is hidden or unknown may be any key here: those with a secret part are tried, and the others are not read.
+#[test]
+fn a_hidden_or_unknown_reader_reads_no_certificates_of_others() {
+    let very_many = || Arc::new(VeryMany(keys())) as Arc<dyn Keys>;
+    let handler = ReloadableHandler::new(HandlerConfig { keys: very_many(), ..HandlerConfig::clone(&hook().config()) });
+    let seal = Seal { to: vec![Recipient::Hidden(address("alice@example.org"))], ..Seal::default() };
+    let mut hidden = Vec::new();
+    let plain = parse(LETTER.replace("Bcc: ben@example.net\r\n", ""));
+    hook().config().engine().seal(ProtocolName::Pgp, &plain, &seal, &mut hidden).unwrap();
+    let outcome = handler.handle(mail(Submitter::Unknown, &["alice@example.org"], hidden)).unwrap();
+    assert!(arriving(&outcome)[0].contains("hello"), "{}", arriving(&outcome)[0]);
+    for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
+        let unknown = to_a_stranger(protocol);
+        let outcome = handler.handle(mail(Submitter::Unknown, &["alice@example.org"], unknown)).unwrap();
+        assert_eq!(outcome.mails.len(), 1);
     }
 }
 

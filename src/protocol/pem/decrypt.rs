@@ -167,7 +167,7 @@ fn meant(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
 fn all(context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
-        let records = context.keys.find(protocol, &Query::new(Purpose::Decrypt, Want::All))?;
+        let records = context.keys.find(protocol, &Query::new(Purpose::Decrypt, Want::Secrets))?;
         found.extend(
             records
                 .iter()

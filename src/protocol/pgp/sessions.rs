@@ -177,7 +177,7 @@ impl<'a> Sessions<'a> {
                 self.context.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Decrypt, Want::Handle(handle)))?
             }
             (Pass::Hidden, None) => {
-                self.context.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Decrypt, Want::All))?
+                self.context.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Decrypt, Want::Secrets))?
             }
             // A key other than the named one cannot open it. Trying would ask for the passphrase of every key.
             _ => return Ok(None),

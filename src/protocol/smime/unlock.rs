@@ -429,7 +429,7 @@ impl Search<'_, '_> {
     /// Tries every available secret key: the message may name a missing certificate whose key is available.
     fn by_every_key(&mut self, recipients: &[Recipient<'_>]) -> Result<Vec<Secret>> {
         let mut found: Vec<Secret> = Vec::new();
-        for record in self.context.keys.find(ProtocolName::Smime, &Query::new(Purpose::Decrypt, Want::All))? {
+        for record in self.context.keys.find(ProtocolName::Smime, &Query::new(Purpose::Decrypt, Want::Secrets))? {
             let Ok(certificate) = Certificate::parse(record.bytes()) else { continue };
             let kind = certificate.public_key().algorithm();
             let suited: Vec<&Recipient<'_>> = recipients.iter().filter(|recipient| recipient.suits(kind)).collect();
