@@ -11,23 +11,29 @@ use crate::{
     policy::{Group, Policy},
 };
 
-/// Whom the outcomes of one mail may name.
+/// Whom the outcomes of one mail may name. By default none.
+#[derive(Default)]
 pub(super) struct Acceptance {
     addresses: HashSet<Address>,
-    /// Whether a recipient is one that only the judge can read: the sender in a rewritten address.
-    names_hidden: bool,
+    /// How many recipients only the judge can read: the senders in rewritten addresses.
+    hidden: usize,
 }
 
 impl Acceptance {
     /// The recipients of `envelope`, and those that `policy` makes of them.
     pub(super) fn of(envelope: &Envelope, policy: &Policy) -> Acceptance {
         let mut addresses: HashSet<Address> = envelope.recipients.iter().map(|path| path.address.clone()).collect();
-        let mut names_hidden = false;
+        let mut hidden = 0;
         for delivery in policy.expand(&envelope.recipients) {
-            names_hidden |= delivery.to.is_none();
+            hidden += usize::from(delivery.to.is_none());
             addresses.extend(delivery.to);
         }
-        Acceptance { addresses, names_hidden }
+        Acceptance { addresses, hidden }
+    }
+
+    /// Whether mail for `address` is made of this mail, as far as the service can read that.
+    pub(super) fn has(&self, address: &Address) -> bool {
+        self.addresses.contains(address)
     }
 
     /// # Errors
@@ -36,8 +42,9 @@ impl Acceptance {
     pub(super) fn check(&self, outcome: &Outcome) -> Result<()> {
         let groups = outcome.decision.groups.iter();
         let named = groups.clone().flat_map(|group| &group.recipients);
+        let mut others: HashSet<&Address> = HashSet::new();
         for path in named.chain(outcome.mails.iter().flat_map(|mail| &mail.envelope.recipients)) {
-            if !self.names_hidden && !self.addresses.contains(&path.address) {
+            if !self.addresses.contains(&path.address) && others.insert(&path.address) && others.len() > self.hidden {
                 return Err(gone(&format_args!("it names {}, who is no recipient", path.address)));
             }
         }

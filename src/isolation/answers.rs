@@ -4,11 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_bytes::ByteBuf;
 
-use super::questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline};
+use super::{
+    acceptance::Acceptance,
+    questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline},
+};
 use crate::{
     base::{Error, Kind, Result, Secret},
     crypto::{KeyAlgorithm, SecretKey},
-    keys::{Handle, Keys, Record},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
     mail::Address,
     policy::{List, Lists},
 };
@@ -36,8 +39,8 @@ impl Answers {
         if self.keys.status_source().is_some() { Fetching::Yes } else { Fetching::No }
     }
 
-    /// The answer to a question of a judge that was told this before.
-    pub(super) fn answer(&self, question: Question, told: &mut Told) -> Result<Answer> {
+    /// The answer to a question of a judge that was told this before, and works for a mail to whom `acceptance` names.
+    pub(super) fn answer(&self, question: Question, told: &mut Told, acceptance: &Acceptance) -> Result<Answer> {
         told.asked += 1;
         if told.asked > MOST_QUESTIONS {
             return Err(Error::new(Kind::TryAgain, "keys: too many questions for one message"));
@@ -56,7 +59,12 @@ impl Answers {
             }
             Question::Deprecated(id) => Answer::Deprecated(self.keys.deprecated(&id)?),
             Question::Find { protocol, query } => {
-                Answer::Records(told.records(&self.keys.find(protocol, &query.query())?))
+                let query = query.query();
+                // Only PEM has names that no index knows. A home may have a million certificates of the others.
+                if query.want == Want::All && protocol != ProtocolName::Pem {
+                    return Err(Error::usage("keys: a judge asks for every certificate"));
+                }
+                Answer::Records(told.records(&self.keys.find(protocol, &query)?))
             }
             Question::Members(list) => Answer::Members(self.list(&list)?.members.0.read()?.to_vec()),
             Question::Passwords => {
@@ -76,6 +84,9 @@ impl Answers {
                 }))
             }
             Question::SharedPassphrase(recipient) => {
+                if !acceptance.has(&recipient) {
+                    return Err(Error::usage("keys: a judge asks for the passphrase of another recipient"));
+                }
                 let shared = self.keys.shared_passphrase(&recipient)?;
                 let form = shared.map(|one| (ByteBuf::from(one.text().expose().to_vec()), one.origin()));
                 Answer::Passphrase(form)

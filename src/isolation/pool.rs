@@ -92,7 +92,12 @@ impl Pool {
     }
 
     /// What a judge makes of one order. A judge that ends is replaced, and the work is to be tried again.
-    fn work<T>(&self, order: impl FnOnce(Task) -> Order, read: impl FnOnce(Said) -> Option<Result<T>>) -> Result<T> {
+    fn work<T>(
+        &self,
+        acceptance: &Acceptance,
+        order: impl FnOnce(Task) -> Order,
+        read: impl FnOnce(Said) -> Option<Result<T>>,
+    ) -> Result<T> {
         let mut worker = match self.waiting() {
             Some(worker) => worker,
             None => Worker::start(&self.settings, &self.answers)?.0,
@@ -102,7 +107,7 @@ impl Pool {
             context: (self.settings.context)(),
             memory: worker.told.next_message(),
         };
-        match worker.work(&order(task), &self.answers) {
+        match worker.work(&order(task), &self.answers, acceptance) {
             Ok(said) => {
                 let Some(result) = read(said) else { return Err(self.ended(worker, &gone(&"it does other work"))) };
                 // What it could not read may have been made to change it, and one that says what it may not was changed.
@@ -148,6 +153,7 @@ impl Handler for Pool {
             Ok(outcome)
         };
         self.work(
+            &acceptance,
             |task| Order::Handle { mail: form, task },
             |said| match said {
                 Said::Handled(handled) => Some(handled.and_then(outcome)),
@@ -165,6 +171,7 @@ impl Handler for Pool {
             Ok(mails)
         };
         self.work(
+            &Acceptance::default(),
             |task| Order::Copies { posting: form, numbers, task },
             |said| match said {
                 Said::Copies(made) => Some(made.and_then(mails)),
@@ -176,6 +183,7 @@ impl Handler for Pool {
     fn mark(&self, mail: &Mail) -> Result<Message> {
         let form = MailForm::of(mail);
         let marked = self.work(
+            &Acceptance::default(),
             |task| Order::Mark { mail: form, task },
             |said| match said {
                 Said::Marked(marked) => Some(marked),
@@ -223,13 +231,13 @@ impl Worker {
     }
 
     /// Gives an order, answers the questions about it, and returns what comes of it.
-    fn work(&mut self, order: &Order, answers: &Answers) -> Result<Said> {
+    fn work(&mut self, order: &Order, answers: &Answers, acceptance: &Acceptance) -> Result<Said> {
         self.handled += 1;
         self.channel.send(order)?;
         loop {
             match self.channel.receive()? {
                 Said::Question(question) => {
-                    let answer = answers.answer(question, &mut self.told);
+                    let answer = answers.answer(question, &mut self.told, acceptance);
                     self.channel.send(&Order::Answer(answer))?;
                 }
                 said => return Ok(said),

@@ -121,6 +121,21 @@ fn a_judge_has_no_key() {
     assert_eq!(outcome.notes, ["refused: a judge names what it was not told"]);
 }
 
+/// It can ask for what its message needs, and not for what a home has.
+#[test]
+fn a_judge_cannot_read_a_home() {
+    let pool = pool("0 /", &Arc::default());
+    assert_eq!(
+        pool.handle(letter("read the home")).unwrap().notes,
+        [
+            "refused: keys: a judge asks for every certificate",
+            "refused: keys: a judge asks for every certificate",
+            "refused: keys: a judge asks for the passphrase of another recipient",
+            "no passphrase",
+        ]
+    );
+}
+
 #[test]
 fn a_judge_sends_mail_to_recipients_alone_and_writes_no_lines() {
     let ended = Arc::default();
@@ -232,6 +247,22 @@ impl Handler for Taken {
                 let kept = self.kept.lock().unwrap().take().unwrap();
                 let signed = kept.sign(postseal::crypto::Scheme::EdDsa, b"text");
                 outcome.notes = vec![signed.map_or_else(|error| format!("refused: {error}"), |_| "signed".to_owned())];
+            }
+            "read the home" => {
+                let every =
+                    |protocol| self.keys.find(protocol, &Query::new(Purpose::Decrypt, Want::All)).map(|_| "read");
+                let passphrase = |of: &str| {
+                    let found = self.keys.shared_passphrase(&address(of));
+                    found.map(|found| found.map_or("no passphrase", |_| "a passphrase"))
+                };
+                let tried = [
+                    every(ProtocolName::Pgp),
+                    every(ProtocolName::Smime),
+                    passphrase("carol@bank.example"),
+                    passphrase("bob@example.net"),
+                ];
+                let told = |one: Result<&str>| one.map_or_else(|error| format!("refused: {error}"), str::to_owned);
+                outcome.notes = tried.into_iter().map(told).collect();
             }
             "who" => outcome.notes = vec![process::id().to_string()],
             "sign for ever" => {
