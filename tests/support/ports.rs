@@ -1,7 +1,8 @@
 //! Ports of loopback for servers.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    io,
+    net::{Shutdown, TcpListener, TcpStream},
     ops::Range,
     process,
     sync::atomic::{AtomicU16, Ordering},
@@ -21,6 +22,26 @@ pub(crate) fn free_port() -> u16 {
         .filter_map(|place| PORTS.clone().nth(place as usize % PORTS.len()))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("loopback has a free port")
+}
+
+/// Passes connections to `port` of the address of loopback `at` on to the server at `to`.
+pub(crate) fn pass_on(at: &str, port: u16, to: u16) -> io::Result<()> {
+    let listener = TcpListener::bind((at, port))?;
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", to)).expect("the server listens");
+            for (mut from, mut to) in [
+                (client.try_clone().expect("a handle"), server.try_clone().expect("a handle")),
+                (server.try_clone().expect("a handle"), client.try_clone().expect("a handle")),
+            ] {
+                thread::spawn(move || {
+                    let _ = io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Waits until a program listens on `port` of loopback; panics after a minute.

@@ -1,41 +1,17 @@
 //! docs/manual/postgresql.md, on a machine for which db.example.org is a server of our own.
 
-use std::{
-    fs, io,
-    net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
-    thread,
-};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::typed_by;
 use crate::support::{
     lab::Lab,
+    ports::pass_on,
     postgres::{PASSWORD, Server, present as has_postgresql},
     requirements::{self, present},
 };
 
 /// An address of loopback where the port of PostgreSQL is ours.
 const ADDRESS: &str = "127.9.9.5";
-
-/// Passes connections to the usual port on to the server.
-fn listen(port: u16) -> io::Result<()> {
-    let listener = TcpListener::bind((ADDRESS, 5432))?;
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let server = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-            for (mut from, mut to) in [
-                (client.try_clone().expect("a handle"), server.try_clone().expect("a handle")),
-                (server.try_clone().expect("a handle"), client.try_clone().expect("a handle")),
-            ] {
-                thread::spawn(move || {
-                    let _ = io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(std::net::Shutdown::Both);
-                });
-            }
-        }
-    });
-    Ok(())
-}
 
 /// Its own mounts: names, sockets, and the folders that the page names.
 const MACHINE: &str = "set -e
@@ -58,7 +34,7 @@ fn several_machines_with_one_database() {
     let lab = Lab::with_keys(&["alice"]);
     let server = Server::start();
     server.psql("postgres", &format!("ALTER USER postgres PASSWORD '{PASSWORD}'")).expect("a password");
-    if let Err(error) = listen(server.port) {
+    if let Err(error) = pass_on(ADDRESS, 5432, server.port) {
         requirements::missing(&format!("{ADDRESS}, port 5432 ({error})"));
         return;
     }

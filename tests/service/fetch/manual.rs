@@ -1,15 +1,13 @@
 //! The commands of docs/manual/fetch.md, typed as they are printed.
 
 use std::{
-    fs, io,
-    net::{TcpListener, TcpStream},
+    fs,
     os::unix::fs::symlink,
     process::{Command, Output},
-    thread,
 };
 
 use super::{Setup, policy::prepare};
-use crate::support::{dovecot::PASSWORD, lab::POSTSEAL, postfix::run_with, requirements};
+use crate::support::{dovecot::PASSWORD, lab::POSTSEAL, ports::pass_on, postfix::run_with, requirements};
 
 /// An address of loopback where the port of IMAP with TLS is ours.
 const SERVER: &str = "127.9.9.3";
@@ -46,26 +44,6 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
-/// Passes connections on to Dovecot.
-fn listen(port: u16) -> io::Result<()> {
-    let listener = TcpListener::bind((SERVER, 993))?;
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let server = TcpStream::connect(("127.0.0.1", port)).expect("Dovecot listens");
-            for (mut from, mut to) in [
-                (client.try_clone().expect("a handle"), server.try_clone().expect("a handle")),
-                (server.try_clone().expect("a handle"), client.try_clone().expect("a handle")),
-            ] {
-                thread::spawn(move || {
-                    let _ = io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(std::net::Shutdown::Both);
-                });
-            }
-        }
-    });
-    Ok(())
-}
-
 #[test]
 fn the_commands_of_the_manual_do_what_it_says() {
     if !requirements::present(&["unshare", "mount"]) {
@@ -77,7 +55,7 @@ fn the_commands_of_the_manual_do_what_it_says() {
     fs::create_dir(lab.path("bin")).unwrap();
     symlink(POSTSEAL, lab.path("bin/postseal")).unwrap();
     lab.write("hosts", format!("127.0.0.1 localhost\n{SERVER} imap.example.org\n"));
-    if let Err(error) = listen(setup.dovecot.port("imaps")) {
+    if let Err(error) = pass_on(SERVER, 993, setup.dovecot.port("imaps")) {
         assert!(requirements::missing(&format!("{SERVER}, port 993 ({error})")));
         return;
     }
