@@ -4,9 +4,9 @@ use std::{fs::File, process::Command, sync::Arc};
 
 use super::{environment::Environment, handler_config::handler_config};
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret, SystemRandom},
+    base::{Error, Kind, Result, Secret, SystemRandom},
     config::{self, Config, Isolation, Log, Texts},
-    engine::{Handler, HandlerConfig, ReloadableHandler},
+    engine::{HandlerConfig, ReloadableHandler},
     isolation::{Answers, Judge, Pool, PoolSettings},
     policy::Policy,
     report::Metrics,
@@ -129,9 +129,9 @@ pub fn judge(connection: File, log: impl FnOnce(&Log), context: impl Fn(String))
     let parts = handler_config(config, &environment, judge.marker());
     let lists = judge.lists(parts.policy.lists.clone());
     let policy = Policy { lists: lists.clone(), ..parts.policy.clone() };
-    let limits: Limits = parts.limits.clone();
-    let handler: Box<dyn Handler> = Box::new(ReloadableHandler::new(HandlerConfig { policy, ..parts }));
-    judge.serve(&*handler, &lists, &limits, context)
+    let limits = parts.limits.clone();
+    let handler = ReloadableHandler::new(HandlerConfig { policy, ..parts });
+    judge.serve(&handler, &lists, &limits, context)
 }
 
 /// Processes that wait for mail. Source: four for each core of a machine with four; more of them take memory and no less time.

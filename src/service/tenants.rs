@@ -355,7 +355,7 @@ impl TenantHandler {
                 let recipients = part.envelope.recipients.clone();
                 match crossings.take().and_then(|()| self.settled(other, self.crossing(part, &submitter)?, crossings)) {
                     Ok(mut part) => {
-                        // The client that sent it is known, whoever handles it.
+                        // The client that sent it is known to each tenant that handles it.
                         let unknown = part.mails.iter_mut().filter(|mail| mail.submitter == Submitter::Unknown);
                         unknown.for_each(|mail| mail.submitter = submitter.clone());
                         add(&mut outcome, part, &origin);

@@ -237,7 +237,7 @@ fn we_open_what_openssl_encrypts() {
     }
 }
 
-/// Two signatures on one message: whoever knows the old algorithms alone has the old one.
+/// Two signatures on one message: a reader that knows the old algorithms alone has the old one.
 #[test]
 fn a_classical_and_a_new_signature_beside_each_other() {
     let Some(lab) = LAB.as_ref() else { return };
