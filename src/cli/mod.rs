@@ -6,13 +6,13 @@ mod cmd;
 mod fetching;
 mod hint;
 mod input;
-mod judge;
 mod later;
 mod log;
 mod output;
 mod passphrase;
 mod pins;
 mod prompt;
+mod role;
 mod servers;
 mod session;
 mod show;
@@ -31,8 +31,8 @@ use session::Session;
 pub(crate) fn run() -> ExitCode {
     // Without a handler, SIGXFSZ ends the process when a file reaches RLIMIT_FSIZE. With it, writing fails with an error that is reported.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
-    if env::args_os().next().is_some_and(|name| name == judge::NAME) {
-        return judge::run();
+    if let Some(role) = role::of_this_process() {
+        return role::run(role);
     }
     let typed = cmd::sendmail::arguments(env::args_os());
     // Before clap parses them: an address that looks like --help would print the help text, which would go out as the message.

@@ -7,9 +7,10 @@ use super::{
     enrolling::EnrollingHandler,
     environment::Environment,
     handler_config::handler_config,
-    judging::{JudgeProgram, isolated},
+    judging::isolated,
     learning::{CapabilityStore, LearningHandler},
     provisioning::{Provisioner, ProvisioningHandler},
+    roles::Roles,
 };
 use crate::{
     base::{Error, Kind, Result, Secret},
@@ -60,7 +61,7 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
     with_marker(config, environment, marker, audit, None)
 }
 
-/// As [`handler`], with a marker that was made before. `judges` handle mail, if the configuration does not say otherwise.
+/// As [`handler`], with a marker that was made before. Processes of `roles` handle mail, if the configuration does not say otherwise.
 ///
 /// Where the policy is log-only, nothing is stored, and nothing is asked of the network.
 pub(super) fn with_marker(
@@ -68,7 +69,7 @@ pub(super) fn with_marker(
     environment: Environment,
     marker: Secret,
     audit: Option<Audit>,
-    judges: Option<(&JudgeProgram, &Arc<Metrics>)>,
+    roles: Option<(&Roles, &Arc<Metrics>)>,
 ) -> Result<ConfiguredHandler> {
     let environment = if config.is_log_only() {
         Environment { home: None, discovery: None, statuses: None, ..environment }
@@ -78,8 +79,7 @@ pub(super) fn with_marker(
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
     let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker.clone()) };
-    let pool =
-        judges.map(|(program, metrics)| isolated(config, &parts, program, marker, metrics)).transpose()?.flatten();
+    let pool = roles.map(|(roles, metrics)| isolated(config, &parts, roles, marker, metrics)).transpose()?.flatten();
     let handler: Box<dyn Handler> = match pool {
         Some(pool) => Box::new(pool),
         None => Box::new(ReloadableHandler::new(parts.clone())),

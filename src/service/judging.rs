@@ -1,8 +1,12 @@
 //! Processes that handle mail: how the service starts them, and what they do.
 
-use std::{fs::File, process::Command, sync::Arc};
+use std::{fs::File, sync::Arc};
 
-use super::{environment::Environment, handler_config::handler_config};
+use super::{
+    environment::Environment,
+    handler_config::handler_config,
+    roles::{Role, Roles},
+};
 use crate::{
     base::{Error, Kind, Result, Secret, SystemRandom},
     config::{self, Config, Isolation, Log, Texts},
@@ -13,49 +17,6 @@ use crate::{
     sandbox::Enforced,
 };
 
-/// How processes are started that handle mail ([`judge`]), and what they write into the log.
-///
-/// # Example
-///
-/// ```no_run
-/// use std::{env, fs::File, io, os::fd::AsFd, process::Command};
-/// use postseal::{
-///     base::{Error, Result},
-///     service::{self, JudgeProgram, Service},
-/// };
-///
-/// fn main() -> Result<()> {
-///     // The same program is started again, to handle mail.
-///     if env::args().nth(1).as_deref() == Some("judge") {
-///         let connection = io::stdin().as_fd().try_clone_to_owned();
-///         let connection = connection.map_err(|error| Error::io("standard input", &error))?;
-///         return service::judge(File::from(connection), |_| {}, |_| {});
-///     }
-///     let start = || {
-///         let mut command = Command::new("/proc/self/exe");
-///         command.arg("judge").env_clear();
-///         command
-///     };
-///     Service::new("/etc/postseal/postseal.toml").with_judges(JudgeProgram::new(start, String::new)).run()
-/// }
-/// ```
-#[derive(Clone)]
-pub struct JudgeProgram {
-    command: Arc<dyn Fn() -> Command + Send + Sync>,
-    context: Arc<dyn Fn() -> String + Send + Sync>,
-}
-
-impl JudgeProgram {
-    /// `command` starts a program that calls [`judge`] with its standard input. `context` is what the log has of the current connection and message: the
-    /// process is told of it.
-    pub fn new(
-        command: impl Fn() -> Command + Send + Sync + 'static,
-        context: impl Fn() -> String + Send + Sync + 'static,
-    ) -> JudgeProgram {
-        JudgeProgram { command: Arc::new(command), context: Arc::new(context) }
-    }
-}
-
 /// A handler whose mail is handled in other processes, as far as `config` says so.
 ///
 /// # Errors
@@ -64,17 +25,18 @@ impl JudgeProgram {
 pub(super) fn isolated(
     config: &Config,
     parts: &HandlerConfig,
-    program: &JudgeProgram,
+    roles: &Roles,
     marker: Secret,
     metrics: &Arc<Metrics>,
 ) -> Result<Option<Pool>> {
     if config.isolation == Isolation::None {
         return Ok(None);
     }
-    let JudgeProgram { command, context } = program.clone();
+    let program = roles.clone();
+    let context = roles.clone();
     let metrics = Arc::clone(metrics);
     let settings = PoolSettings {
-        program: Box::new(move || command()),
+        program: Box::new(move || program.command(Role::Judge)),
         path: config.path.clone(),
         texts: config.texts.all(),
         tenant: config.tenant.clone(),
@@ -86,7 +48,7 @@ pub(super) fn isolated(
         kept: if config.tenant.is_some() { 1 } else { config.bounds.work.clamp(2, MOST_IDLE) },
         clock: Arc::clone(&parts.clock),
         ended: Box::new(move || metrics.judge_ended()),
-        context: Box::new(move || context()),
+        context: Box::new(move || context.context()),
     };
     let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()));
     let pool = pool.map_err(|error| error.with_hint("isolation = \"none\" handles mail in one process"))?;

@@ -17,11 +17,11 @@ use super::{
     handler,
     handler_config::handler_config,
     health::ServiceHealth,
-    judging::JudgeProgram,
     network,
     next_hop::{program_or_relay, relay},
     quarantine::{bounces, quarantine},
     reminders::Reminders,
+    roles::Roles,
     tenants::{MailHandler, Tenants},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) struct Builder {
     /// Those of the configuration in force.
     tenants: Option<Arc<Tenants>>,
     /// What starts the processes that handle mail.
-    judges: Option<JudgeProgram>,
+    roles: Option<Roles>,
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
@@ -66,7 +66,7 @@ impl Builder {
     pub(super) fn new(
         path: PathBuf,
         environment: MakeEnvironment,
-        judges: Option<JudgeProgram>,
+        roles: Option<Roles>,
         metrics: Arc<Metrics>,
     ) -> Self {
         // Checking a password takes a core and 64 MiB for a while.
@@ -76,7 +76,7 @@ impl Builder {
             path,
             environment: Arc::new(Mutex::new(environment)),
             tenants: None,
-            judges,
+            roles,
             metrics,
             hashing,
             login_limits,
@@ -126,8 +126,8 @@ impl Builder {
             _ => None,
         };
         let audit = audit(&config, environment.home.as_ref())?;
-        let judges = self.judges.as_ref().map(|program| (program, &self.metrics));
-        let handler = handler::with_marker(&config, environment, marker, audit, judges)?.counting(&self.metrics);
+        let roles = self.roles.as_ref().map(|program| (program, &self.metrics));
+        let handler = handler::with_marker(&config, environment, marker, audit, roles)?.counting(&self.metrics);
         if let Some((agent, home)) = acme {
             let next_hop = program_or_relay(&config, &random)?;
             background.push(enrolling::enrolling(
@@ -138,7 +138,7 @@ impl Builder {
                 Arc::clone(&self.metrics),
             ));
         }
-        let tenants = Tenants::new(&config, marking, &self.environment, self.judges.as_ref(), &self.metrics);
+        let tenants = Tenants::new(&config, marking, &self.environment, self.roles.as_ref(), &self.metrics);
         let (tenants, beside) = tenants.opened(self.tenants.as_deref());
         background.extend(beside);
         let tenants = Arc::new(tenants);

@@ -29,6 +29,7 @@ mod quarantine;
 mod refreshing;
 mod reminders;
 mod renewing;
+mod roles;
 mod signals;
 mod sources;
 mod tenants;
@@ -45,11 +46,12 @@ pub use self::{
     enrolling::EnrollingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
-    judging::{JudgeProgram, judge},
+    judging::judge,
     learning::{CapabilityStore, LearningHandler},
     next_hop::{release_next_hop, sendmail_next_hop},
     provisioning::ProvisioningHandler,
     quarantine::{bounces, quarantine},
+    roles::{Role, Roles},
     sources::OpenSources,
     tenants::measured_handler,
     tokens::{TokenProbe, open_tokens},
@@ -69,7 +71,7 @@ use crate::{
 pub struct Service {
     path: PathBuf,
     environment: MakeEnvironment,
-    judges: Option<JudgeProgram>,
+    roles: Option<Roles>,
     inherited: Vec<Inherited>,
     notify: Box<dyn Fn(State) + Send>,
 }
@@ -80,7 +82,7 @@ impl Service {
         Service {
             path: path.into(),
             environment: Box::new(Environment::of),
-            judges: None,
+            roles: None,
             inherited: Vec::new(),
             notify: Box::new(|_| {}),
         }
@@ -95,8 +97,8 @@ impl Service {
     /// Handles mail in processes of this program, if the configuration does not say otherwise ([`Isolation`](crate::config::Isolation)). Without it, mail is
     /// handled in this process.
     #[must_use]
-    pub fn with_judges(self, program: JudgeProgram) -> Service {
-        Service { judges: Some(program), ..self }
+    pub fn with_roles(self, roles: Roles) -> Service {
+        Service { roles: Some(roles), ..self }
     }
 
     /// Uses sockets that the parent process has opened, for `systemd:NAME` addresses.
@@ -132,9 +134,9 @@ impl Service {
     ///
     /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
-        let Service { path, environment, judges, inherited, notify } = self;
+        let Service { path, environment, roles, inherited, notify } = self;
         let metrics = Arc::new(Metrics::default());
-        let mut builder = Builder::new(path, environment, judges, Arc::clone(&metrics));
+        let mut builder = Builder::new(path, environment, roles, Arc::clone(&metrics));
         serve::serve(|| builder.build(), &inherited, metrics, events, notify).await
     }
 }

@@ -14,8 +14,8 @@ use super::{
     handler::{self, ConfiguredHandler},
     handler_config::handler_config,
     joining::{add, put_copy, take_copies, unhandled},
-    judging::JudgeProgram,
     network,
+    roles::Roles,
 };
 use crate::{
     base::{Error, Kind, Limits, Result, Secret},
@@ -41,7 +41,7 @@ struct Desk {
     tenant: Tenant,
     marker: Secret,
     maker: SharedMaker,
-    judges: Option<JudgeProgram>,
+    roles: Option<Roles>,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
 }
@@ -59,7 +59,7 @@ impl Tenants {
         config: &Config,
         marking: HandlerConfig,
         maker: &SharedMaker,
-        judges: Option<&JudgeProgram>,
+        roles: Option<&Roles>,
         metrics: &Arc<Metrics>,
     ) -> Tenants {
         let desk = |tenant: &Tenant| {
@@ -67,7 +67,7 @@ impl Tenants {
                 tenant: tenant.clone(),
                 marker: marking.marker.clone(),
                 maker: Arc::clone(maker),
-                judges: judges.cloned(),
+                roles: roles.cloned(),
                 metrics: Arc::clone(metrics),
                 state: Mutex::new(State::Closed(None, String::new())),
             })
@@ -126,8 +126,8 @@ impl Desk {
         let config = self.tenant.config()?;
         let environment = make(&self.maker, config)?;
         let audit = audit(config, environment.home.as_ref())?;
-        let judges = self.judges.as_ref().map(|program| (program, &self.metrics));
-        let handler = handler::with_marker(config, environment.clone(), self.marker.clone(), audit, judges)?;
+        let roles = self.roles.as_ref().map(|program| (program, &self.metrics));
+        let handler = handler::with_marker(config, environment.clone(), self.marker.clone(), audit, roles)?;
         Ok((handler.counting(&self.metrics), environment))
     }
 

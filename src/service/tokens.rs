@@ -79,8 +79,8 @@ fn silent() -> Error {
     Error::new(Kind::TryAgain, format!("tokens: no answer within {} seconds", PATIENCE.as_secs()))
 }
 
-/// How long tokens may take. Source: smart cards answer within a second, and a load balancer asks every few seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long tokens may take. Source: smart cards answer within a second, and the monitor has five for the whole answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A PIN that the configuration names.
 #[derive(Debug)]

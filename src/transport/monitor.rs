@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     sync::watch,
     task::{AbortHandle, spawn_blocking},
     time::timeout,
@@ -87,10 +87,11 @@ impl Monitor {
             (b"GET", b"/healthz" | b"/livez") => ("200 OK", TEXT, "ok\n".to_owned()),
             (b"GET", b"/readyz") => {
                 let health = Arc::clone(&self.health);
-                match spawn_blocking(move || health.ready()).await {
-                    Ok(Ok(())) => ("200 OK", TEXT, "ok\n".to_owned()),
-                    Ok(Err(error)) => ("503 Service Unavailable", TEXT, format!("{error}\n")),
-                    Err(_) => ("503 Service Unavailable", TEXT, "the check failed\n".to_owned()),
+                match timeout(READINESS, spawn_blocking(move || health.ready())).await {
+                    Ok(Ok(Ok(()))) => ("200 OK", TEXT, "ok\n".to_owned()),
+                    Ok(Ok(Err(error))) => ("503 Service Unavailable", TEXT, format!("{error}\n")),
+                    Ok(Err(_)) => ("503 Service Unavailable", TEXT, "the check failed\n".to_owned()),
+                    Err(_) => ("503 Service Unavailable", TEXT, NO_ANSWER.to_owned()),
                 }
             }
             (b"GET", _) => ("404 Not Found", TEXT, "/, /metrics, /livez or /readyz\n".to_owned()),
@@ -107,20 +108,36 @@ impl Monitor {
     }
 
     async fn converse(&self, connection: Connection) -> Result<()> {
-        let io = |error: std::io::Error| Error::io("monitor", &error);
         let mut stream = connection.stream;
-        let mut request = Vec::new();
-        while !request.windows(4).any(|four| four == b"\r\n\r\n") {
-            let mut piece = [0; 1024];
-            let count = stream.read(&mut piece).await.map_err(io)?;
-            request.extend_from_slice(piece.get(..count).unwrap_or_default());
-            if count == 0 || request.len() > REQUEST {
-                return Ok(());
-            }
-        }
-        stream.write_all(self.answer(&request).await.as_bytes()).await.map_err(io)?;
-        stream.shutdown().await.map_err(io)
+        let Some(request) = timeout(PATIENCE, request(&mut stream)).await.ok().transpose()?.flatten() else {
+            return Ok(());
+        };
+        // Not within the time of the client: what takes long is told, and not cut off.
+        let answer = self.answer(&request).await;
+        let sent = timeout(PATIENCE, async {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await
+        });
+        sent.await.map_or(Ok(()), |sent| sent.map_err(io))
     }
+}
+
+/// The header of a request; `None`: it is too long, or does not end.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8>>> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|four| four == b"\r\n\r\n") {
+        let mut piece = [0; 1024];
+        let count = stream.read(&mut piece).await.map_err(io)?;
+        request.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if count == 0 || request.len() > REQUEST {
+            return Ok(None);
+        }
+    }
+    Ok(Some(request))
+}
+
+fn io(error: std::io::Error) -> Error {
+    Error::io("monitor", &error)
 }
 
 impl Listener for Monitor {
@@ -137,7 +154,7 @@ impl Listener for Monitor {
         Box::pin(async move {
             let monitor = Arc::clone(&self);
             // A client that is too slow, or gone, is none of the log's business.
-            let task = tokio::spawn(async move { drop(timeout(TIMEOUT, monitor.converse(connection)).await) });
+            let task = tokio::spawn(async move { drop(monitor.converse(connection).await) });
             self.register(task.abort_handle());
             // The connection is no longer the accept loop's: the limit on connections is that of other listeners.
             Ok(())
@@ -174,8 +191,13 @@ const TEXT: &str = "text/plain";
 /// Octets of a request's header; Prometheus sends fewer than 500.
 const REQUEST: usize = 8 * 1024;
 
-/// For one request and its answer. Source: half of Prometheus' default `scrape_timeout`.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// For a client to send its request, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For the check behind `/readyz`: more than each of its parts takes. Source: below the five seconds that load balancers commonly wait.
+const READINESS: Duration = Duration::from_millis(4_500);
+
+const NO_ANSWER: &str = "no answer within 4.5 seconds\n";
 
 /// Connections at once. Source: more than the kernel's queue holds (128 by default), so that a burst of idle clients does not end a request
 /// before it is read.

@@ -16,7 +16,7 @@ use rustix::{
 };
 use sd_notify::NotifyState;
 
-use crate::cli::{judge, log, session::Session};
+use crate::cli::{log, role, session::Session};
 
 /// Serve. SIGHUP loads the configuration again; one with an error leaves the current one in force. SIGTERM stops the service after the mails
 /// in progress.
@@ -37,7 +37,7 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     hide_memory();
     Service::new(path)
         .with_environment(move |config| session.configured(config)?.environment())
-        .with_judges(judge::program())
+        .with_roles(role::programs())
         .with_sockets(inherited)
         .with_supervisor(notify)
         .run()?;

@@ -1,6 +1,12 @@
 //! A real Sendmail, with the filters that docs/manual/mail-servers.md shows.
 
-use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
 
 use crate::{
     mail_servers::tree::{Tree, present, shown},
@@ -58,6 +64,15 @@ impl Sendmail {
     /// What `mailq` shows.
     fn queue(&self, option: &str) -> String {
         self.tree.run(&format!("/{PROGRAM}"), &["-bp", option])
+    }
+}
+
+impl Drop for Sendmail {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Why something is still there helps to understand the failure.
+            let _ = writeln!(io::stderr(), "the queue:\n{}", self.queue("-v"));
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A process of `serve` that handles mail. It is started by its name, and not by a verb: only `serve` can talk to it.
+//! A process of `serve`. It is started by its name, and not by a verb: only `serve` can talk to it.
 
 use std::{
     env,
@@ -12,24 +12,31 @@ use std::{
 
 use postseal::{
     base::{Error, Result},
-    service::{self, JudgeProgram},
+    service::{self, Role, Roles},
 };
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{log, show};
 
-/// What `ps` shows, and what says that this process is one.
-pub(super) const NAME: &str = "postseal: judge";
+/// The role that the name of this process says: what `ps` shows.
+pub(super) fn of_this_process() -> Option<Role> {
+    let own = env::args_os().next()?;
+    Role::ALL.into_iter().find(|role| own == *name(*role))
+}
 
-/// How `serve` starts it: this program again, even where its file was replaced since.
-pub(super) fn program() -> JudgeProgram {
-    let command = || {
+fn name(role: Role) -> String {
+    format!("postseal: {}", role.name())
+}
+
+/// How `serve` starts them: this program again, even where its file was replaced since.
+pub(super) fn programs() -> Roles {
+    let command = |role| {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(NAME).env_clear().envs(env::vars_os().filter(is_passed_on));
+        command.arg0(name(role)).env_clear().envs(env::vars_os().filter(is_passed_on));
         command
     };
-    JudgeProgram::new(command, log::context)
+    Roles::new(command, log::context)
 }
 
 /// What libraries read, and how the log is written. A secret in the environment of `serve` stays there.
@@ -40,12 +47,14 @@ fn is_passed_on((name, _): &(OsString, OsString)) -> bool {
 }
 
 /// Runs as one.
-pub(super) fn run() -> ExitCode {
+pub(super) fn run(role: Role) -> ExitCode {
     // They go to the whole group, and `serve` says when its mail is done: by closing the connection.
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         let _ = signal_hook::flag::register(signal, Arc::default());
     }
-    let done = connection().and_then(|connection| service::judge(connection, log::start, log::within));
+    let done = connection().and_then(|connection| match role {
+        Role::Judge => service::judge(connection, log::start, log::within),
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,0 +1,75 @@
+//! The processes of a service, by what each does.
+
+use std::{process::Command, sync::Arc};
+
+/// What a process of the service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It reads mail, and decides ([`judge`](super::judge)).
+    Judge,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 1] = [Role::Judge];
+
+    /// Its name, as in the list of processes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Judge => "judge",
+        }
+    }
+}
+
+/// How the processes of a service are started, and what they write into the log.
+///
+/// # Example
+///
+/// ```no_run
+/// use std::{env, fs::File, io, os::fd::AsFd, process::Command};
+/// use postseal::{
+///     base::{Error, Result},
+///     service::{self, Role, Roles, Service},
+/// };
+///
+/// fn main() -> Result<()> {
+///     // The same program is started again, to handle mail.
+///     if env::args().nth(1).as_deref() == Some(Role::Judge.name()) {
+///         let connection = io::stdin().as_fd().try_clone_to_owned();
+///         let connection = connection.map_err(|error| Error::io("standard input", &error))?;
+///         return service::judge(File::from(connection), |_| {}, |_| {});
+///     }
+///     let start = |role: Role| {
+///         let mut command = Command::new("/proc/self/exe");
+///         command.arg(role.name()).env_clear();
+///         command
+///     };
+///     Service::new("/etc/postseal/postseal.toml").with_roles(Roles::new(start, String::new)).run()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Roles {
+    command: Arc<dyn Fn(Role) -> Command + Send + Sync>,
+    context: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Roles {
+    /// `command` starts a program that calls the function of a role with its standard input. `context` is what the log has of the current connection and
+    /// message: the process is told of it.
+    pub fn new(
+        command: impl Fn(Role) -> Command + Send + Sync + 'static,
+        context: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Roles {
+        Roles { command: Arc::new(command), context: Arc::new(context) }
+    }
+
+    /// Starts a process. Its standard input is to become its connection.
+    pub(super) fn command(&self, role: Role) -> Command {
+        (self.command)(role)
+    }
+
+    /// What the log has of the current connection and message.
+    pub(super) fn context(&self) -> String {
+        (self.context)()
+    }
+}
