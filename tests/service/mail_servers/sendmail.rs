@@ -423,6 +423,7 @@ fn opendkim_after_us_signs_what_its_verifier_accepts() {
 /// As Debian's own, but without DNS, with other ports, and at work whatever the load of the machine.
 const MC: &str = "\
 OSTYPE(`debian')
+undefine(`confHOST_STATUS_DIRECTORY')
 define(`confDOMAIN_NAME', `mx.example.org')
 define(`confSERVICE_SWITCH_FILE', `/etc/mail/service.switch-nodns')
 define(`confQUEUE_LA', `1000')
