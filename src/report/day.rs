@@ -1,12 +1,15 @@
 //! Counts over the last 24 hours, by the hour.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(super) enum Counted {
     /// Messages, by what was done to them.
     Action,
@@ -31,12 +34,19 @@ impl Default for Day {
 }
 
 /// The names that are counted are words of this program, so that there are few of them.
-type Counts = BTreeMap<(Counted, String), u64>;
+pub(super) type Counts = BTreeMap<(Counted, String), u64>;
 
 impl Day {
     /// Counts now.
     pub(super) fn count(&mut self, counted: Counted, name: &str, count: usize) {
         self.count_at(self.hour(), counted, name, count);
+    }
+
+    /// All that was counted, which begins anew.
+    pub(super) fn take(&mut self) -> Counts {
+        let sum = self.sum(self.hour());
+        self.hours.clear();
+        sum
     }
 
     /// What the status page shows, with what goes on at the listeners.
@@ -122,10 +132,10 @@ impl Overview {
 }
 
 /// What goes on at a listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ListenerFigures {
     /// Its kind.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     /// Open connections.
     pub(super) open: u64,
     /// All connections so far.

@@ -1,13 +1,18 @@
 //! What is counted since the start.
 
+mod counts;
 mod page;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
+pub use self::counts::Counts;
 use super::day::{Counted, Day, ListenerFigures, Overview};
 use crate::{
     base::Kind,
@@ -21,54 +26,63 @@ pub struct Metrics {
     figures: Mutex<Figures>,
 }
 
-#[derive(Debug, Default)]
+/// A word of this program, or one that another of its processes counted.
+type Word = Cow<'static, str>;
+
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Figures {
     /// By listener: open connections, and all connections so far.
-    connections: BTreeMap<&'static str, (u64, u64)>,
+    #[serde(skip)]
+    connections: BTreeMap<Word, (u64, u64)>,
     /// By listener.
-    mails: BTreeMap<&'static str, Mails>,
+    mails: BTreeMap<Word, Mails>,
     /// By listener and standing.
-    messages: BTreeMap<(&'static str, &'static str), u64>,
+    messages: BTreeMap<(Word, Word), u64>,
+    #[serde(skip)]
     day: Day,
     /// By kind of statement.
-    fetch_times: BTreeMap<&'static str, Times>,
+    fetch_times: BTreeMap<Word, Times>,
     /// By kind of statement and outcome.
-    fetches: BTreeMap<(&'static str, &'static str), u64>,
+    fetches: BTreeMap<(Word, Word), u64>,
     /// By listener and kind of error.
-    failures: BTreeMap<(&'static str, &'static str), u64>,
+    failures: BTreeMap<(Word, Word), u64>,
     /// By listener, direction and disposition.
-    recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    recipients: BTreeMap<(Word, Word, Word), u64>,
     /// By listener.
-    not_opened: BTreeMap<&'static str, u64>,
+    not_opened: BTreeMap<Word, u64>,
     /// By listener, rule and disposition: recipients of rules that are log-only.
-    trials: BTreeMap<(&'static str, String, &'static str), u64>,
-    reloads: BTreeMap<&'static str, u64>,
+    trials: BTreeMap<(Word, String, Word), u64>,
+    reloads: BTreeMap<Word, u64>,
     /// Processes that ended while they handled a message.
     judges_ended: u64,
     /// By listener and result.
-    logins: BTreeMap<(&'static str, &'static str), u64>,
+    logins: BTreeMap<(Word, Word), u64>,
     /// By listener, fate and cause: recipients.
-    ends: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    ends: BTreeMap<(Word, Word, Word), u64>,
     /// By class.
-    replies: BTreeMap<&'static str, u64>,
+    replies: BTreeMap<Word, u64>,
     /// By listener: messages that wait for memory or a worker now.
-    waiting: BTreeMap<&'static str, u64>,
+    #[serde(skip)]
+    waiting: BTreeMap<Word, u64>,
     /// By listener and limit.
-    limits: BTreeMap<(&'static str, &'static str), u64>,
+    limits: BTreeMap<(Word, Word), u64>,
     /// By source and outcome: look-ups of keys on the network.
-    lookups: BTreeMap<(&'static str, &'static str), u64>,
+    lookups: BTreeMap<(Word, Word), u64>,
     /// By source.
-    lookup_times: BTreeMap<&'static str, Times>,
+    lookup_times: BTreeMap<Word, Times>,
     /// By what was done.
-    enrolments: BTreeMap<&'static str, u64>,
+    enrolments: BTreeMap<Word, u64>,
     /// Decisions that could not be written into an audit log.
     audit_failures: u64,
     /// By result: notifications to senders.
-    bounces: BTreeMap<&'static str, u64>,
+    bounces: BTreeMap<Word, u64>,
     /// By tenant and result. The configuration bounds the names.
-    tenants: BTreeMap<(String, &'static str), u64>,
+    tenants: BTreeMap<(String, Word), u64>,
+    #[serde(skip)]
     readiness: Option<Readiness>,
+    #[serde(skip)]
     keys: Option<KeyFigures>,
+    #[serde(skip)]
     clock_skew: Option<Duration>,
 }
 
@@ -145,7 +159,7 @@ pub enum Readiness {
 }
 
 /// What is known of the keys here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct KeyFigures {
     /// How many own addresses can no longer sign in as many days as [`KeyFigures::DAYS`] says.
     pub expiring: [usize; 3],
@@ -272,14 +286,14 @@ impl Drop for Waiting<'_> {
 }
 
 /// Times to handle mails, and the sum of their octets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Mails {
     times: Times,
     octets: u64,
 }
 
 /// A histogram of seconds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Times {
     buckets: [u64; BUCKETS.len()],
     count: u64,
@@ -300,7 +314,7 @@ impl Metrics {
     /// Counts a new connection to `listener`.
     pub fn connected(&self, listener: &'static str) {
         let mut figures = self.figures();
-        let (open, total) = figures.connections.entry(listener).or_default();
+        let (open, total) = figures.connections.entry(listener.into()).or_default();
         *open += 1;
         *total += 1;
     }
@@ -308,22 +322,22 @@ impl Metrics {
     /// Counts the end of a connection to `listener`.
     pub fn disconnected(&self, listener: &'static str) {
         let mut figures = self.figures();
-        let (open, _) = figures.connections.entry(listener).or_default();
+        let (open, _) = figures.connections.entry(listener.into()).or_default();
         *open = open.saturating_sub(1);
     }
 
     /// Counts a handled mail of this standing, size and duration, and its recipients.
     pub fn handled(&self, listener: &'static str, standing: Standing, octets: usize, time: Duration, groups: &[Group]) {
         let mut figures = self.figures();
-        *figures.messages.entry((listener, standing.name())).or_default() += 1;
+        *figures.messages.entry((listener.into(), standing.name().into())).or_default() += 1;
         figures.day.count(Counted::Standing, standing.name(), 1);
         let actions: BTreeSet<String> = groups.iter().flat_map(|group| &group.actions).map(Action::name).collect();
         actions.iter().for_each(|action| figures.day.count(Counted::Action, action, 1));
-        let mails = figures.mails.entry(listener).or_default();
+        let mails = figures.mails.entry(listener.into()).or_default();
         mails.times.add(time);
         mails.octets += octets as u64;
         for group in groups {
-            let key = (listener, group.direction.name(), group.disposition.name());
+            let key = (listener.into(), group.direction.name().into(), group.disposition.name().into());
             *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
@@ -334,67 +348,68 @@ impl Metrics {
         for Trial { group, .. } in trials {
             // The name of a forward or a list is an address, which not every user of the machine may read.
             let rule = if group.origin.is_as_addressed() { group.rule.as_str() } else { SENT_ON };
-            let key = (listener, rule.to_owned(), group.disposition.name());
+            let key = (listener.into(), rule.to_owned(), group.disposition.name().into());
             *figures.trials.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
 
     /// Counts a mail that could not be handled.
     pub fn failed(&self, listener: &'static str, kind: Kind) {
-        *self.figures().failures.entry((listener, kind.name())).or_default() += 1;
+        *self.figures().failures.entry((listener.into(), kind.name().into())).or_default() += 1;
     }
 
     /// Counts what became of `recipients` of a message.
     pub fn ended(&self, listener: &'static str, fate: Fate, cause: Cause, recipients: usize) {
         let mut figures = self.figures();
         figures.day.count(Counted::Fate, fate.name(), recipients);
-        *figures.ends.entry((listener, fate.name(), cause.name())).or_default() += recipients as u64;
+        *figures.ends.entry((listener.into(), fate.name().into(), cause.name().into())).or_default() +=
+            recipients as u64;
     }
 
     /// Counts an answer of the next hop: `2xx`, `4xx`, `5xx` or `network`.
     pub fn next_hop_replied(&self, class: &'static str) {
-        *self.figures().replies.entry(class).or_default() += 1;
+        *self.figures().replies.entry(class.into()).or_default() += 1;
     }
 
     /// Counts a message that waits, until the result is dropped.
     #[must_use]
     pub fn waiting(&self, listener: &'static str) -> Waiting<'_> {
-        *self.figures().waiting.entry(listener).or_default() += 1;
+        *self.figures().waiting.entry(listener.into()).or_default() += 1;
         Waiting { metrics: self, listener }
     }
 
     /// Counts a client, a login or a message that `limit` turned away.
     pub fn limit_reached(&self, listener: &'static str, limit: Limit) {
-        *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
+        *self.figures().limits.entry((listener.into(), limit.name().into())).or_default() += 1;
     }
 
     /// Counts a look-up of the keys of an address that `source` was asked for: `found`, `missing` or `failed`.
     pub fn looked_up(&self, source: &'static str, outcome: &'static str, time: Duration) {
         let mut figures = self.figures();
-        *figures.lookups.entry((source, outcome)).or_default() += 1;
-        figures.lookup_times.entry(source).or_default().add(time);
+        *figures.lookups.entry((source.into(), outcome.into())).or_default() += 1;
+        figures.lookup_times.entry(source.into()).or_default().add(time);
     }
 
     /// Counts recipients for whom a message could not be opened.
     pub fn not_opened(&self, listener: &'static str, recipients: usize) {
         if recipients > 0 {
-            *self.figures().not_opened.entry(listener).or_default() += recipients as u64;
+            *self.figures().not_opened.entry(listener.into()).or_default() += recipients as u64;
         }
     }
 
     /// Counts a successful login at `listener`.
     pub fn logged_in(&self, listener: &'static str) {
-        *self.figures().logins.entry((listener, "done")).or_default() += 1;
+        *self.figures().logins.entry((listener.into(), "done".into())).or_default() += 1;
     }
 
     /// Counts a refused login at `listener`.
     pub fn login_refused(&self, listener: &'static str) {
-        *self.figures().logins.entry((listener, "refused")).or_default() += 1;
+        *self.figures().logins.entry((listener.into(), "refused".into())).or_default() += 1;
     }
 
     /// Counts what was done to get certificates.
     pub fn enrolled(&self, what: Enrolment) {
-        *self.figures().enrolments.entry(what.name()).or_default() += 1;
+        *self.figures().enrolments.entry(what.name().into()).or_default() += 1;
     }
 
     /// Counts a decision that could not be written into the audit log.
@@ -404,18 +419,18 @@ impl Metrics {
 
     /// Counts a delivery status notification that was sent, or could not be.
     pub fn bounced(&self, what: Bounced) {
-        *self.figures().bounces.entry(what.name()).or_default() += 1;
+        *self.figures().bounces.entry(what.name().into()).or_default() += 1;
     }
 
     /// Counts a mail that a tenant has a part in.
     pub fn of_tenant(&self, name: &str, result: TenantMail) {
         let mut figures = self.figures();
-        *figures.tenants.entry((name.to_owned(), result.name())).or_default() += 1;
+        *figures.tenants.entry((name.to_owned(), result.name().into())).or_default() += 1;
     }
 
     /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
-        *self.figures().reloads.entry("done").or_default() += 1;
+        *self.figures().reloads.entry("done".into()).or_default() += 1;
     }
 
     /// Counts a process that ended while it handled a message.
@@ -425,14 +440,14 @@ impl Metrics {
 
     /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
-        *self.figures().reloads.entry("failed").or_default() += 1;
+        *self.figures().reloads.entry("failed".into()).or_default() += 1;
     }
 
     /// Counts an attempt to fetch a `kind` of statement about revocations.
     pub fn revocation_fetched(&self, kind: &'static str, outcome: &'static str, time: Duration) {
         let mut figures = self.figures();
-        *figures.fetches.entry((kind, outcome)).or_default() += 1;
-        figures.fetch_times.entry(kind).or_default().add(time);
+        *figures.fetches.entry((kind.into(), outcome.into())).or_default() += 1;
+        figures.fetch_times.entry(kind.into()).or_default().add(time);
     }
 
     /// Notes whether mail can be handled now, and what is known of keys, for the next page.
@@ -446,7 +461,7 @@ impl Metrics {
         let figures = self.figures();
         let listeners = figures.connections.iter().map(|(name, (open, total))| {
             let waiting = figures.waiting.get(name).copied().unwrap_or_default();
-            ListenerFigures { name, open: *open, total: *total, waiting }
+            ListenerFigures { name: name.clone(), open: *open, total: *total, waiting }
         });
         figures.day.overview(listeners.collect())
     }

@@ -11,7 +11,9 @@ mod tree;
 mod used_keys;
 
 pub use json::{json, json_of_error};
-pub use metrics::{Bounced, Cause, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, TenantMail, Waiting};
+pub use metrics::{
+    Bounced, Cause, Counts, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, TenantMail, Waiting,
+};
 pub use text::text;
 
 pub use crate::base::printable;

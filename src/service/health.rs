@@ -57,7 +57,7 @@ impl ServiceHealth {
         let ending = self.config.ending(Duration::from_secs(days * 24 * 60 * 60))?;
         let mut ends: Vec<KeyEnd> = ending
             .into_iter()
-            .map(|one| KeyEnd { at: one.at, protocol: one.protocol.name(), key: one.key.to_string() })
+            .map(|one| KeyEnd { at: one.at, protocol: one.protocol.name().into(), key: one.key.to_string() })
             .collect();
         ends.sort_by(|one, other| (one.at, &one.key).cmp(&(other.at, &other.key)));
         ends.dedup();

@@ -1,6 +1,11 @@
 //! The page about a running service. It has no personal data: no address of a user and nothing of a message.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
@@ -28,12 +33,12 @@ pub struct Status {
 }
 
 /// An own key that ends, with no other in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct KeyEnd {
     /// When.
     pub at: SystemTime,
     /// `pgp` or `smime`.
-    pub protocol: &'static str,
+    pub protocol: Cow<'static, str>,
     /// Its fingerprint.
     pub key: String,
 }
@@ -123,7 +128,7 @@ fn keys(out: &mut Markup, status: &Status) {
     } else {
         out.raw("<table>\n<tr><th>Ends</th><th>Kind</th><th>Fingerprint</th></tr>\n");
         for KeyEnd { at, protocol, key } in status.endings.iter().take(MAX_KEYS) {
-            out.element("<tr><td>", &rfc3339(*at), "</td><td>").raw(protocol).element(
+            out.element("<tr><td>", &rfc3339(*at), "</td><td>").text(protocol).element(
                 "</td><td><code>",
                 key,
                 "</code></td></tr>\n",
@@ -145,7 +150,7 @@ fn listeners(out: &mut Markup, overview: &Overview) {
     out.raw("<tr><th>Listener</th><th class=n>open connections</th><th class=n>since the start</th><th class=n>messages waiting</th></tr>\n");
     for one in &overview.listeners {
         out.raw("<tr><td>")
-            .raw(one.name)
+            .text(&one.name)
             .raw("</td><td class=n>")
             .number(one.open)
             .raw("</td><td class=n>")

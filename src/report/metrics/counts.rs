@@ -1,0 +1,104 @@
+//! What one process counted, on its way to the process with the page.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Figures, Mails, Metrics, Times};
+use crate::report::day;
+
+/// What was counted since the last [`Metrics::take`]. Open connections, waiting messages and what is known of health are not part of it.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct Counts {
+    figures: Figures,
+    day: day::Counts,
+}
+
+impl Metrics {
+    /// Takes what was counted. For a process without a page, whose counts are [added](Metrics::add) in another.
+    pub fn take(&self) -> Counts {
+        let mut figures = std::mem::take(&mut *self.figures());
+        Counts { day: figures.day.take(), figures }
+    }
+
+    /// Adds what another process counted.
+    pub fn add(&self, counts: Counts) {
+        let Counts { figures: other, day } = counts;
+        let mut own = self.figures();
+        for ((counted, name), count) in day {
+            own.day.count(counted, &name, usize::try_from(count).unwrap_or(usize::MAX));
+        }
+        own.judges_ended += other.judges_ended;
+        own.audit_failures += other.audit_failures;
+        sum(&mut own.messages, other.messages);
+        sum(&mut own.fetches, other.fetches);
+        sum(&mut own.failures, other.failures);
+        sum(&mut own.recipients, other.recipients);
+        sum(&mut own.not_opened, other.not_opened);
+        sum(&mut own.trials, other.trials);
+        sum(&mut own.reloads, other.reloads);
+        sum(&mut own.logins, other.logins);
+        sum(&mut own.ends, other.ends);
+        sum(&mut own.replies, other.replies);
+        sum(&mut own.limits, other.limits);
+        sum(&mut own.lookups, other.lookups);
+        sum(&mut own.enrolments, other.enrolments);
+        sum(&mut own.bounces, other.bounces);
+        sum(&mut own.tenants, other.tenants);
+        merge(&mut own.fetch_times, other.fetch_times, Times::join);
+        merge(&mut own.lookup_times, other.lookup_times, Times::join);
+        merge(&mut own.mails, other.mails, |own: &mut Mails, other: Mails| {
+            own.times.join(other.times);
+            own.octets += other.octets;
+        });
+    }
+}
+
+impl Times {
+    fn join(&mut self, other: Times) {
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own += other);
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+}
+
+fn sum<K: Ord>(own: &mut BTreeMap<K, u64>, other: BTreeMap<K, u64>) {
+    merge(own, other, |own, other| *own += other);
+}
+
+fn merge<K: Ord, V: Default>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V>, add: impl Fn(&mut V, V)) {
+    other.into_iter().for_each(|(key, value)| add(own.entry(key).or_default(), value));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{base::Kind, verdict::Standing};
+
+    #[test]
+    fn what_two_processes_count_is_as_what_one_counts() {
+        let (one, two, page) = (Metrics::default(), Metrics::default(), Metrics::default());
+        let count = |metrics: &Metrics| {
+            metrics.handled("milter", Standing::Signed, 1_000, Duration::from_millis(3), &[]);
+            metrics.failed("lmtp", Kind::TryAgain);
+            metrics.looked_up("wkd", "found", Duration::from_millis(30));
+            metrics.revocation_fetched("crl", "fetched", Duration::from_millis(30));
+            metrics.judge_ended();
+            metrics.audit_failed();
+        };
+        count(&one);
+        count(&one);
+        page.add(one.take());
+        count(&two);
+        let sent = postcard::to_allocvec(&two.take()).unwrap();
+        page.add(postcard::from_bytes(&sent).unwrap());
+        page.add(two.take());
+        let alone = Metrics::default();
+        (0..3).for_each(|_| count(&alone));
+        assert_eq!(page.page(), alone.page());
+        assert_eq!(page.overview().day, alone.overview().day);
+        assert_eq!(one.page(), Metrics::default().page());
+    }
+}
