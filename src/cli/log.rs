@@ -2,10 +2,11 @@
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     env, fmt, io,
     os::unix::net::UnixDatagram,
     process,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use postseal::config::{Level, Log, LogForm};
@@ -56,18 +57,28 @@ pub(super) fn context() -> String {
         fields.retain(|fields| !fields.is_empty());
         Some(fields.join(&form.separator().to_string()))
     });
-    fields.flatten().unwrap_or_default()
+    let mut fields = fields.flatten().unwrap_or_default();
+    CONTEXT.with_borrow(|context| {
+        if !context.is_empty() {
+            let separator = FORM.get().filter(|_| !fields.is_empty()).map(|form| form.separator());
+            fields.extend(separator);
+            fields.push_str(context);
+        }
+    });
+    fields
 }
 
-/// Writes this behind each line from now on: what another process has of a message.
+/// Writes this behind each line of this thread from now on: what another process has of a message.
 pub(super) fn within(context: String) {
-    *CONTEXT.lock().unwrap_or_else(PoisonError::into_inner) = context;
+    CONTEXT.set(context);
 }
 
 /// The form of this process's log.
 static FORM: OnceLock<Form> = OnceLock::new();
-/// What stands behind each line.
-static CONTEXT: Mutex<String> = Mutex::new(String::new());
+thread_local! {
+    /// What stands behind each line.
+    static CONTEXT: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 fn start_with(log: &Log, time: Time, to: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
     let level = match log.level {
@@ -184,10 +195,10 @@ where
                 write!(out, "{}{fields}", self.separator())?;
             }
         }
-        let context = CONTEXT.lock().unwrap_or_else(PoisonError::into_inner);
-        if !context.is_empty() {
-            write!(out, "{}{context}", self.separator())?;
-        }
+        CONTEXT.with_borrow(|context| match context.as_str() {
+            "" => Ok(()),
+            context => write!(out, "{}{context}", self.separator()),
+        })?;
         match self {
             Form::Json => writeln!(out, "}}"),
             Form::Logfmt(_) => writeln!(out),

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::OsStr,
     fs::File,
     io,
     os::{fd::AsFd, unix::process::CommandExt},
@@ -33,16 +33,19 @@ fn name(role: Role) -> String {
 pub(super) fn programs() -> Roles {
     let command = |role| {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(name(role)).env_clear().envs(env::vars_os().filter(is_passed_on));
+        command.arg0(name(role)).env_clear().envs(env::vars_os().filter(|(name, _)| is_passed_on(role, name)));
         command
     };
-    Roles::new(command, log::context)
+    Roles::new(command).with_log_context(log::context, log::within)
 }
 
 /// What libraries read, and how the log is written. A secret in the environment of `serve` stays there.
-fn is_passed_on((name, _): &(OsString, OsString)) -> bool {
+fn is_passed_on(role: Role, name: &OsStr) -> bool {
     let name = name.to_string_lossy();
+    // Passwords of the next hop may be there, and public authorities.
+    let of_front = ["CREDENTIALS_DIRECTORY", "SSL_CERT_DIR", "SSL_CERT_FILE"];
     ["JOURNAL_STREAM", "LANG", "TZ", "RUST_BACKTRACE"].contains(&&*name)
+        || role == Role::Front && of_front.contains(&&*name)
         || ["FAKETIME", "LC_", "LD_", "MALLOC_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -53,6 +56,7 @@ pub(super) fn run(role: Role) -> ExitCode {
         let _ = signal_hook::flag::register(signal, Arc::default());
     }
     let done = connection().and_then(|connection| match role {
+        Role::Front => service::front(connection, file("standard output", &io::stdout())?, log::start, log::context),
         Role::Judge => service::judge(connection, log::start, log::within),
     });
     match done {
@@ -65,6 +69,9 @@ pub(super) fn run(role: Role) -> ExitCode {
 }
 
 fn connection() -> Result<File> {
-    let own = io::stdin().as_fd().try_clone_to_owned();
-    own.map(File::from).map_err(|error| Error::io("standard input", &error))
+    file("standard input", &io::stdin())
+}
+
+fn file(name: &str, of: &dyn AsFd) -> Result<File> {
+    of.as_fd().try_clone_to_owned().map(File::from).map_err(|error| Error::io(name, &error))
 }

@@ -15,6 +15,12 @@ pub(super) struct Channel<S> {
     ahead: Zeroizing<Vec<u8>>,
 }
 
+impl<S> Channel<S> {
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+}
+
 impl<S: Read + Write> Channel<S> {
     pub(super) fn new(stream: S) -> Self {
         Channel { stream, ahead: Zeroizing::default() }

@@ -53,8 +53,8 @@ struct Figures {
     /// By listener, rule and disposition: recipients of rules that are log-only.
     trials: BTreeMap<(Word, String, Word), u64>,
     reloads: BTreeMap<Word, u64>,
-    /// Processes that ended while they handled a message.
-    judges_ended: u64,
+    /// By role: processes that ended before their work was done.
+    processes_ended: BTreeMap<Word, u64>,
     /// By listener and result.
     logins: BTreeMap<(Word, Word), u64>,
     /// By listener, fate and cause: recipients.
@@ -145,6 +145,28 @@ impl TenantMail {
         match self {
             TenantMail::Failed => "failed",
             TenantMail::Handled => "handled",
+        }
+    }
+}
+
+/// Which process of the service ended before its work was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// That with the sockets.
+    Front,
+    /// One that handles mail.
+    Judge,
+}
+
+impl Ended {
+    /// All of them.
+    const ALL: [Ended; 2] = [Ended::Front, Ended::Judge];
+
+    /// The word in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Ended::Front => "front",
+            Ended::Judge => "judge",
         }
     }
 }
@@ -433,9 +455,9 @@ impl Metrics {
         *self.figures().reloads.entry("done".into()).or_default() += 1;
     }
 
-    /// Counts a process that ended while it handled a message.
-    pub fn judge_ended(&self) {
-        self.figures().judges_ended += 1;
+    /// Counts a process of the service that ended before its work was done.
+    pub fn process_ended(&self, which: Ended) {
+        *self.figures().processes_ended.entry(which.name().into()).or_default() += 1;
     }
 
     /// Counts a failed reload; the old configuration stays in force.

@@ -12,7 +12,7 @@ mod used_keys;
 
 pub use json::{json, json_of_error};
 pub use metrics::{
-    Bounced, Cause, Counts, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, TenantMail, Waiting,
+    Bounced, Cause, Counts, Ended, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, TenantMail, Waiting,
 };
 pub use text::text;
 

@@ -15,14 +15,13 @@ use crate::{
     report::{KeyFigures, html::KeyEnd},
     store::Keystore,
     token::ProbeLogin,
-    transport::{Health, Quarantine},
+    transport::Health,
 };
 
 /// The health of a service with this configuration.
 pub(super) struct ServiceHealth {
     config: HandlerConfig,
     home: Option<Arc<Keystore>>,
-    quarantine: Option<Quarantine>,
     tokens: TokenProbe,
     /// When the figures were computed, and what they were.
     figures: Mutex<Option<(Instant, KeyFigures)>>,
@@ -31,15 +30,10 @@ pub(super) struct ServiceHealth {
 }
 
 impl ServiceHealth {
-    pub(super) fn new(
-        config: HandlerConfig,
-        home: Option<Arc<Keystore>>,
-        quarantine: Option<Quarantine>,
-    ) -> ServiceHealth {
+    pub(super) fn new(config: HandlerConfig, home: Option<Arc<Keystore>>) -> ServiceHealth {
         ServiceHealth {
             config,
             home,
-            quarantine,
             tokens: TokenProbe::new(&[], ProbeLogin::AsUsual),
             figures: Mutex::default(),
             endings: Mutex::default(),
@@ -111,10 +105,6 @@ impl Health for ServiceHealth {
         let found = self.ending().unwrap_or_default();
         *endings = Some((Instant::now(), found.clone()));
         found
-    }
-
-    fn held(&self) -> Option<u64> {
-        self.quarantine.as_ref()?.count().ok().map(|count| count as u64)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     engine::{HandlerConfig, ReloadableHandler},
     isolation::{Answers, Judge, Pool, PoolSettings},
     policy::Policy,
-    report::Metrics,
+    report::{Ended, Metrics},
     sandbox::Enforced,
 };
 
@@ -47,7 +47,7 @@ pub(super) fn isolated(
         // There may be hundreds of tenants, and most of them have no mail now.
         kept: if config.tenant.is_some() { 1 } else { config.bounds.work.clamp(2, MOST_IDLE) },
         clock: Arc::clone(&parts.clock),
-        ended: Box::new(move || metrics.judge_ended()),
+        ended: Box::new(move || metrics.process_ended(Ended::Judge)),
         context: Box::new(move || context.context()),
     };
     let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()));

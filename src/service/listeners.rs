@@ -3,34 +3,23 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     num::NonZero,
-    path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::Arc,
     thread,
 };
 
 use tokio::sync::Semaphore;
 
 use super::{
-    auditing::audit,
-    enrolling,
-    environment::{MakeEnvironment, SharedMaker, make},
-    handler,
-    handler_config::handler_config,
-    health::ServiceHealth,
-    network,
     next_hop::{program_or_relay, relay},
     quarantine::{bounces, quarantine},
-    reminders::Reminders,
-    roles::Roles,
-    tenants::{MailHandler, Tenants},
 };
 use crate::{
-    base::{Clock, Error, Kind, Random, Result, Secret},
-    config::{self, Auth, Config, Copies, KeySource, ListenerKind, Strangers, Tls, Users, Vrfy},
-    engine::{Handler, HandlerConfig},
+    base::{Clock, Error, Kind, Random, Result},
+    config::{self, Auth, Config, Copies, ListenerKind, Strangers, Tls, Users, Vrfy},
+    engine::Handler,
     report::Metrics,
     transport::{
-        Endpoint, Listener, MemoryLimit, Monitor, RateLimits, SentMail,
+        Endpoint, Health, Listener, MemoryLimit, Monitor, RateLimits, SentMail,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{
@@ -42,13 +31,7 @@ use crate::{
 };
 
 /// Builds the listeners anew for each load of the configuration.
-pub(super) struct Builder {
-    path: PathBuf,
-    environment: SharedMaker,
-    /// Those of the configuration in force.
-    tenants: Option<Arc<Tenants>>,
-    /// What starts the processes that handle mail.
-    roles: Option<Roles>,
+pub(super) struct ListenersBuilder {
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
@@ -58,105 +41,62 @@ pub(super) struct Builder {
     deferrals: Arc<Deferrals>,
     /// Memory for messages. It outlives a reload that does not change its limits, because messages hold it.
     memory: Option<MemoryLimit>,
-    /// Marks copies as handled. A random one outlives a reload, because marked copies do.
-    marker: Option<Secret>,
 }
 
-impl Builder {
-    pub(super) fn new(
-        path: PathBuf,
-        environment: MakeEnvironment,
-        roles: Option<Roles>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+/// What is behind the listeners.
+pub(super) struct Behind {
+    /// What handles the mail of each kind of listener.
+    pub(super) handlers: Handlers,
+    pub(super) health: Arc<dyn Health>,
+    /// What is done beside serving mail.
+    pub(super) background: Vec<serve::Background>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+}
+
+/// Gives the handler for the kind of listener with this name.
+pub(super) type Handlers = Box<dyn Fn(&'static str) -> Arc<dyn Handler>>;
+
+/// The kinds of listeners that take mail.
+pub(super) const KINDS: [&str; 4] = ["lmtp", "milter", "relay", "submission"];
+
+impl ListenersBuilder {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         // Checking a password takes a core and 64 MiB for a while.
         let hashing = CheckPermits::new(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN));
-        let login_limits = Arc::default();
-        Builder {
-            path,
-            environment: Arc::new(Mutex::new(environment)),
-            tenants: None,
-            roles,
+        ListenersBuilder {
             metrics,
             hashing,
-            login_limits,
+            login_limits: Arc::default(),
             sent_mail: Arc::default(),
             deferrals: Arc::default(),
             memory: None,
-            marker: None,
         }
     }
 
-    /// Loads the configuration, and builds its listeners.
-    pub(super) fn build(&mut self) -> Result<Listeners> {
-        let config = config::load(&self.path)?;
+    /// Builds the listeners of `config`.
+    pub(super) fn build(&mut self, config: &Config, behind: Behind) -> Result<Listeners> {
+        let Behind { handlers, health, background, clock, random } = behind;
         let bounds = &config.bounds;
         let memory = match &self.memory {
             Some(memory) if memory.is_of(bounds.memory, &bounds.message) => memory.clone(),
             _ => MemoryLimit::new(bounds.memory, &bounds.message),
         };
         self.memory = Some(memory.clone());
-        let environment = make(&self.environment, &config)?;
-        let marker = match (&config.marker, &self.marker) {
-            (None, Some(marker)) => marker.clone(),
-            _ => handler::marker(&config, &environment)?,
-        };
-        self.marker = Some(marker.clone());
-        let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
-        let health = ServiceHealth::new(
-            handler_config(&config, &environment, marker.clone()),
-            environment.home.clone(),
-            quarantine(&config, &clock, &random)?,
-        )
-        .with_tokens(&config.tokens);
-        let mut background = self::background(&config, handler_config(&config, &environment, marker.clone()))?;
-        background.extend(network::background(&config, &environment, &self.metrics));
-        let marking = handler_config(&config, &environment, marker.clone());
-        let acme = match (&config.acme, &environment.home) {
-            // It stores keys, and takes part in the mail.
-            _ if config.is_log_only() => None,
-            (Some(acme), Some(home)) => {
-                let parts = handler_config(&config, &environment, marker.clone());
-                Some((enrolling::agent(acme, &parts)?, Arc::clone(home)))
-            }
-            (Some(_), None) if config.home().is_none() => {
-                return Err(Error::new(Kind::Config, "acme: there is no home"));
-            }
-            // Where the clock stands still, nothing is stored.
-            _ => None,
-        };
-        let audit = audit(&config, environment.home.as_ref())?;
-        let roles = self.roles.as_ref().map(|program| (program, &self.metrics));
-        let handler = handler::with_marker(&config, environment, marker, audit, roles)?.counting(&self.metrics);
-        if let Some((agent, home)) = acme {
-            let next_hop = program_or_relay(&config, &random)?;
-            background.push(enrolling::enrolling(
-                agent,
-                home,
-                next_hop,
-                handler.within().noted(),
-                Arc::clone(&self.metrics),
-            ));
-        }
-        let tenants = Tenants::new(&config, marking, &self.environment, self.roles.as_ref(), &self.metrics);
-        let (tenants, beside) = tenants.opened(self.tenants.as_deref());
-        background.extend(beside);
-        let tenants = Arc::new(tenants);
-        self.tenants = Some(Arc::clone(&tenants));
-        let handler = MailHandler::new(Arc::new(handler), Arc::clone(&tenants));
-        let work = Arc::new(Semaphore::new(config.bounds.work));
+        let held = quarantine(config, &clock, &random)?;
+        let work = Arc::new(Semaphore::new(bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
         let (deferrals, sent_mail) = (&self.deferrals, &self.sent_mail);
         let ids = Arc::clone(&random);
         let parts = Parts {
-            config: &config,
+            config,
             metrics,
             hashing,
             login_limits,
             sent_mail,
             deferrals,
             memory,
-            handler,
+            handlers,
             work,
             clock,
             random,
@@ -166,7 +106,7 @@ impl Builder {
             .listeners
             .iter()
             .map(|listener| Ok::<_, Error>((listener.endpoint.clone(), parts.listener(listener)?)));
-        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics), Arc::new(health)));
+        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics), health, held));
         let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
         for built in listeners.chain(monitor) {
             let (endpoint, listener) = built?;
@@ -178,24 +118,11 @@ impl Builder {
             }
         }
         if by_endpoint.is_empty() {
-            return Err(Error::new(Kind::Config, format!("{}: no listener is configured", self.path.display()))
+            return Err(Error::new(Kind::Config, format!("{}: no listener is configured", config.path.display()))
                 .with_hint("[[listener]] kind = \"milter\" address = \"127.0.0.1:8891\""));
         }
-        let connections = config.bounds.connections;
-        Ok(Listeners { by_endpoint, background, connections, drain: serve::DRAIN, random: ids })
+        Ok(Listeners { by_endpoint, background, connections: bounds.connections, drain: serve::DRAIN, random: ids })
     }
-}
-
-/// What is done beside serving mail. Must be called within a runtime.
-fn background(config: &Config, handler: HandlerConfig) -> Result<Vec<serve::Background>> {
-    let Some(notice) = &config.expiry_notice else { return Ok(Vec::new()) };
-    let home = config.keys.iter().find_map(|source| match source {
-        KeySource::Home(home, _) => Some(home.clone()),
-        _ => None,
-    });
-    let home = home.ok_or_else(|| Error::new(Kind::Config, "expiry-notice: there is no home"))?;
-    let next_hop = program_or_relay(config, &handler.random)?;
-    Ok(vec![Reminders::new(notice, home, handler)?.run(next_hop)])
 }
 
 /// What the listeners of one configuration are built from.
@@ -207,7 +134,7 @@ struct Parts<'a> {
     sent_mail: &'a Arc<SentMail>,
     deferrals: &'a Arc<Deferrals>,
     memory: MemoryLimit,
-    handler: MailHandler,
+    handlers: Handlers,
     /// One permit per message that is being handled.
     work: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
@@ -222,10 +149,6 @@ impl Parts<'_> {
             ListenerKind::Relay => self.smtp(listener, Dialect::Smtp, "relay"),
             ListenerKind::Submission => self.smtp(listener, Dialect::Smtp, "submission"),
         }
-    }
-
-    fn measured(&self, name: &'static str) -> Arc<dyn Handler> {
-        self.handler.measured(self.metrics, name)
     }
 
     fn rate_limits(&self, listener: &'static str) -> RateLimits {
@@ -250,7 +173,7 @@ impl Parts<'_> {
             idle: milter::IDLE,
             metrics: Arc::clone(self.metrics),
         };
-        Ok(Arc::new(Milter::new(self.measured("milter"), Arc::clone(&self.work), settings)))
+        Ok(Arc::new(Milter::new((self.handlers)("milter"), Arc::clone(&self.work), settings)))
     }
 
     fn smtp(&self, listener: &config::Listener, dialect: Dialect, kind: &'static str) -> Result<Arc<dyn Listener>> {
@@ -300,7 +223,7 @@ impl Parts<'_> {
             bounces: bounces(config, &self.clock, &self.random)?,
         };
         let relay = Arc::new(relay(config, &self.random)?);
-        Ok(Arc::new(Server::new(self.measured(kind), relay, Arc::clone(&self.work), settings)))
+        Ok(Arc::new(Server::new((self.handlers)(kind), relay, Arc::clone(&self.work), settings)))
     }
 }
 

@@ -11,9 +11,12 @@
 
 mod approving;
 mod auditing;
+mod back;
 mod discovery;
+mod divided;
 mod enrolling;
 mod environment;
+mod front;
 mod handler;
 mod handler_config;
 mod health;
@@ -45,6 +48,7 @@ pub use self::{
     discovery::{record_choices, with_network, with_statuses},
     enrolling::EnrollingHandler,
     environment::Environment,
+    front::front,
     handler::{ConfiguredHandler, handler},
     judging::judge,
     learning::{CapabilityStore, LearningHandler},
@@ -56,10 +60,16 @@ pub use self::{
     tenants::measured_handler,
     tokens::{TokenProbe, open_tokens},
 };
-use self::{environment::MakeEnvironment, listeners::Builder};
+use self::{
+    back::BackBuilder,
+    divided::Divided,
+    environment::MakeEnvironment,
+    listeners::{Behind, ListenersBuilder},
+    next_hop::program_or_relay,
+};
 use crate::{
     base::{Error, Result},
-    config::Config,
+    config::{self, Config, Isolation},
     report::Metrics,
     transport::{
         Inherited,
@@ -94,8 +104,8 @@ impl Service {
         Service { environment: Box::new(environment), ..self }
     }
 
-    /// Handles mail in processes of this program, if the configuration does not say otherwise ([`Isolation`](crate::config::Isolation)). Without it, mail is
-    /// handled in this process.
+    /// Serves the sockets and handles mail in processes of this program, if the configuration does not say otherwise ([`Isolation`]). Without it, all is done in
+    /// this process.
     #[must_use]
     pub fn with_roles(self, roles: Roles) -> Service {
         Service { roles: Some(roles), ..self }
@@ -136,7 +146,23 @@ impl Service {
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
         let Service { path, environment, roles, inherited, notify } = self;
         let metrics = Arc::new(Metrics::default());
-        let mut builder = Builder::new(path, environment, roles, Arc::clone(&metrics));
-        serve::serve(|| builder.build(), &inherited, metrics, events, notify).await
+        let mut builder = BackBuilder::new(environment, roles.clone(), Arc::clone(&metrics));
+        if let Some(roles) = roles {
+            let config = config::load(&path)?;
+            if config.isolation != Isolation::None {
+                return Divided { builder, roles, inherited, metrics, notify }.serve(config, events).await;
+            }
+        }
+        let mut listeners = ListenersBuilder::new(Arc::clone(&metrics));
+        let load = || {
+            let config = config::load(&path)?;
+            let mut back = builder.build(&config, program_or_relay)?;
+            let background = std::mem::take(&mut back.background);
+            let (clock, random) = (Arc::clone(&back.clock), Arc::clone(&back.random));
+            let health = Arc::clone(&back.health);
+            let handlers = Box::new(move |listener| back.measured(listener));
+            listeners.build(&config, Behind { handlers, health, background, clock, random })
+        };
+        serve::serve(load, &inherited, metrics, events, notify).await
     }
 }

@@ -5,17 +5,20 @@ use std::{process::Command, sync::Arc};
 /// What a process of the service does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// It has the sockets ([`front`](super::front())).
+    Front,
     /// It reads mail, and decides ([`judge`](super::judge)).
     Judge,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 1] = [Role::Judge];
+    pub const ALL: [Role; 2] = [Role::Front, Role::Judge];
 
     /// Its name, as in the list of processes.
     pub fn name(self) -> &'static str {
         match self {
+            Role::Front => "front",
             Role::Judge => "judge",
         }
     }
@@ -33,34 +36,43 @@ impl Role {
 /// };
 ///
 /// fn main() -> Result<()> {
-///     // The same program is started again, to handle mail.
-///     if env::args().nth(1).as_deref() == Some(Role::Judge.name()) {
-///         let connection = io::stdin().as_fd().try_clone_to_owned();
-///         let connection = connection.map_err(|error| Error::io("standard input", &error))?;
-///         return service::judge(File::from(connection), |_| {}, |_| {});
+///     let file = |of: &dyn AsFd| of.as_fd().try_clone_to_owned().map(File::from).map_err(|error| Error::io("a connection", &error));
+///     // The same program is started again, with a connection as its standard input, and the front with another as its standard output.
+///     match env::args().nth(1).as_deref() {
+///         Some("judge") => return service::judge(file(&io::stdin())?, |_| {}, |_| {}),
+///         Some("front") => return service::front(file(&io::stdin())?, file(&io::stdout())?, |_| {}, String::new),
+///         _ => {}
 ///     }
 ///     let start = |role: Role| {
 ///         let mut command = Command::new("/proc/self/exe");
 ///         command.arg(role.name()).env_clear();
 ///         command
 ///     };
-///     Service::new("/etc/postseal/postseal.toml").with_roles(Roles::new(start, String::new)).run()
+///     Service::new("/etc/postseal/postseal.toml").with_roles(Roles::new(start)).run()
 /// }
 /// ```
 #[derive(Clone)]
 pub struct Roles {
     command: Arc<dyn Fn(Role) -> Command + Send + Sync>,
     context: Arc<dyn Fn() -> String + Send + Sync>,
+    enter: Arc<dyn Fn(String) + Send + Sync>,
 }
 
 impl Roles {
-    /// `command` starts a program that calls the function of a role with its standard input. `context` is what the log has of the current connection and
-    /// message: the process is told of it.
-    pub fn new(
-        command: impl Fn(Role) -> Command + Send + Sync + 'static,
+    /// `command` starts a program that calls the function of a role with its standard input, and of the front with its standard output too.
+    pub fn new(command: impl Fn(Role) -> Command + Send + Sync + 'static) -> Roles {
+        Roles { command: Arc::new(command), context: Arc::new(String::new), enter: Arc::new(drop) }
+    }
+
+    /// Tells each process what the log has of the connection and message that it works for: `context` says what that is for this thread, and `enter` is told by
+    /// the process that works for another.
+    #[must_use]
+    pub fn with_log_context(
+        self,
         context: impl Fn() -> String + Send + Sync + 'static,
+        enter: impl Fn(String) + Send + Sync + 'static,
     ) -> Roles {
-        Roles { command: Arc::new(command), context: Arc::new(context) }
+        Roles { context: Arc::new(context), enter: Arc::new(enter), ..self }
     }
 
     /// Starts a process. Its standard input is to become its connection.
@@ -71,5 +83,10 @@ impl Roles {
     /// What the log has of the current connection and message.
     pub(super) fn context(&self) -> String {
         (self.context)()
+    }
+
+    /// This thread works for what the log has so from now on.
+    pub(super) fn enter(&self, context: String) {
+        (self.enter)(context);
     }
 }

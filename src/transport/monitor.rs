@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    SessionId,
+    Quarantine, SessionId,
     listener::{Connection, Listener},
 };
 use crate::{
@@ -42,9 +42,6 @@ pub trait Health: Send + Sync {
     /// Own keys that end within 30 days with no other in their place, the first one first.
     fn endings(&self) -> Vec<KeyEnd>;
 
-    /// How many messages are held; `None` without a quarantine, or where it cannot be read.
-    fn held(&self) -> Option<u64>;
-
     /// How far the clock of the machine with the keys is from this one's; `None` where the keys are here, or while it is not known.
     fn clock_skew(&self) -> Option<Duration>;
 }
@@ -54,14 +51,15 @@ pub trait Health: Send + Sync {
 pub struct Monitor {
     metrics: Arc<Metrics>,
     health: Arc<dyn Health>,
+    quarantine: Option<Quarantine>,
     /// The connections in progress, the oldest first.
     connections: Mutex<VecDeque<AbortHandle>>,
 }
 
 impl Monitor {
-    /// Shows `metrics` and `health`.
-    pub fn new(metrics: Arc<Metrics>, health: Arc<dyn Health>) -> Self {
-        Monitor { metrics, health, connections: Mutex::default() }
+    /// Shows `metrics` and `health`, and how many messages are held.
+    pub fn new(metrics: Arc<Metrics>, health: Arc<dyn Health>, quarantine: Option<Quarantine>) -> Self {
+        Monitor { metrics, health, quarantine, connections: Mutex::default() }
     }
 
     async fn answer(&self, request: &[u8]) -> String {
@@ -71,7 +69,9 @@ impl Monitor {
         let (status, kind, body) = match (method, target) {
             (b"GET", b"/") => {
                 let (health, metrics) = (Arc::clone(&self.health), Arc::clone(&self.metrics));
-                match spawn_blocking(move || html::status(&metrics, &status(&*health))).await {
+                let quarantine = self.quarantine.clone();
+                let page = move || html::status(&metrics, &status(&*health, quarantine.as_ref()));
+                match spawn_blocking(page).await {
                     Ok(page) => ("200 OK", HTML, page),
                     Err(_) => ("503 Service Unavailable", TEXT, "the page could not be made\n".to_owned()),
                 }
@@ -175,12 +175,12 @@ impl Monitor {
 }
 
 /// What the status page says of the service.
-fn status(health: &dyn Health) -> Status {
+fn status(health: &dyn Health, quarantine: Option<&Quarantine>) -> Status {
     Status {
         obstacle: health.ready().err().map(|error| error.to_string()),
         keys: health.keys(),
         endings: health.endings(),
-        held: health.held(),
+        held: quarantine.and_then(|quarantine| quarantine.count().ok()).map(|count| count as u64),
     }
 }
 

@@ -56,6 +56,8 @@ pub enum State {
     Reloading,
     /// Every listener is closed.
     Stopping,
+    /// The configuration could not be loaded again: the one before stays in force.
+    Unchanged,
 }
 
 /// Serves until [`Event::Stop`], or until `events` is closed.
@@ -93,13 +95,14 @@ pub async fn serve(
                 accepting = acceptor.accept(listeners, &sockets);
                 metrics.reloaded();
                 tracing::info!(event = "configuration-loaded");
+                tell(State::Ready);
             }
             Err(error) => {
                 metrics.reload_failed();
                 tracing::error!(event = "configuration-rejected", %error, hint = error.hint().map(tracing::field::display));
+                tell(State::Unchanged);
             }
         }
-        tell(State::Ready);
     }
 
     tell(State::Stopping);

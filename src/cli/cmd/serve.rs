@@ -61,7 +61,7 @@ fn hide_memory() {
 /// Tells systemd the state, if it started this process (sd_notify(3)). RELOADING needs the monotonic time.
 fn notify(state: State) {
     let done = match state {
-        State::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        State::Ready | State::Unchanged => sd_notify::notify(&[NotifyState::Ready]),
         State::Reloading => {
             NotifyState::monotonic_usec_now().and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]))
         }

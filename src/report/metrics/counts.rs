@@ -28,8 +28,8 @@ impl Metrics {
         for ((counted, name), count) in day {
             own.day.count(counted, &name, usize::try_from(count).unwrap_or(usize::MAX));
         }
-        own.judges_ended += other.judges_ended;
         own.audit_failures += other.audit_failures;
+        sum(&mut own.processes_ended, other.processes_ended);
         sum(&mut own.messages, other.messages);
         sum(&mut own.fetches, other.fetches);
         sum(&mut own.failures, other.failures);
@@ -75,6 +75,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::report::Ended;
     use crate::{base::Kind, verdict::Standing};
 
     #[test]
@@ -85,7 +86,7 @@ mod tests {
             metrics.failed("lmtp", Kind::TryAgain);
             metrics.looked_up("wkd", "found", Duration::from_millis(30));
             metrics.revocation_fetched("crl", "fetched", Duration::from_millis(30));
-            metrics.judge_ended();
+            metrics.process_ended(Ended::Judge);
             metrics.audit_failed();
         };
         count(&one);

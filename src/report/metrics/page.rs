@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{BUCKETS, KeyFigures, Metrics, Readiness, Times};
+use super::{BUCKETS, Ended, KeyFigures, Metrics, Readiness, Times};
 
 impl Metrics {
     /// The metrics as a page for Prometheus.
@@ -78,8 +78,11 @@ impl Metrics {
         );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
-        page.head("postseal_judges_ended_total", "counter", "processes that ended while they handled a message");
-        page.lines(std::iter::once((String::new(), figures.judges_ended)));
+        page.head("postseal_processes_ended_total", "counter", "processes that ended before their work was done");
+        page.lines(Ended::ALL.into_iter().map(|which| {
+            let count = figures.processes_ended.get(which.name()).copied().unwrap_or_default();
+            (format!("role=\"{}\"", which.name()), count)
+        }));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
         page.lines(
             figures.readiness.iter().map(|readiness| (String::new(), u64::from(*readiness == Readiness::Ready))),

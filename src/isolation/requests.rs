@@ -1,0 +1,115 @@
+//! What the process with the sockets and the process with the keys say to each other.
+
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::forms::{MailForm, OutcomeForm, PostingForm};
+use crate::{
+    base::{Error, Result},
+    report::{Counts, KeyFigures, html::KeyEnd},
+};
+
+/// The configuration of the front, from one load to the next.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Loaded {
+    /// Which load it is. Connections keep the one that they began with.
+    pub number: u64,
+    /// The place of the configuration.
+    pub path: PathBuf,
+    /// The texts that it was read from.
+    pub texts: BTreeMap<PathBuf, String>,
+}
+
+/// What the front is told.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum Order {
+    /// Take this configuration instead.
+    Load(Loaded),
+    /// The first order. A front of another version does not read it. The listening sockets with these names come over the other connection.
+    Start { version: String, loaded: Loaded, sockets: Vec<(String, Family)> },
+    /// Accept nothing more, and end with the messages in progress.
+    Stop,
+}
+
+/// What a listening socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Family {
+    /// TCP.
+    Tcp,
+    /// A local socket.
+    Unix,
+}
+
+/// What the front reports.
+#[derive(Debug, Deserialize, Serialize)]
+pub enum Report {
+    /// It cannot serve, and ends.
+    Failed(Error),
+    /// It keeps the configuration that it has: the other one has an error.
+    Kept,
+    /// No connection of this load is left.
+    Left(u64),
+    /// It serves with the configuration that it was told.
+    Serving,
+}
+
+/// The first value on a connection that the front makes.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum Purpose {
+    /// Mails of the service itself, which the front sends, for the load with this number.
+    Outgoing(u64),
+    /// Requests, for the load with this number.
+    Requests(u64),
+}
+
+/// What the front asks for.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum Request {
+    Copies { listener: String, posting: PostingForm, numbers: Range<usize>, context: String },
+    Handle { listener: String, mail: MailForm, context: String },
+    Health(HealthQuestion),
+    Mark { listener: String, mail: MailForm, context: String },
+}
+
+/// An answer, and what was counted meanwhile.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Response {
+    pub(super) said: Said,
+    pub(super) counts: Counts,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum Said {
+    Copies(Result<Vec<MailForm>>),
+    Handled(Result<Box<OutcomeForm>>),
+    Health(HealthAnswer),
+    Marked(Result<ByteBuf>),
+}
+
+/// What is asked about the keys and whether mail can be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum HealthQuestion {
+    /// How far another clock is from this one's.
+    ClockSkew,
+    /// Which own keys end soon.
+    Endings,
+    /// The figures about keys.
+    Keys,
+    /// Whether mail can be handled.
+    Ready,
+}
+
+/// The answers.
+#[derive(Debug, Deserialize, Serialize)]
+pub enum HealthAnswer {
+    /// To [`HealthQuestion::ClockSkew`].
+    ClockSkew(Option<Duration>),
+    /// To [`HealthQuestion::Endings`].
+    Endings(Vec<KeyEnd>),
+    /// To [`HealthQuestion::Keys`].
+    Keys(Option<KeyFigures>),
+    /// To [`HealthQuestion::Ready`].
+    Ready(Result<()>),
+}
