@@ -60,10 +60,6 @@ impl Health for Healthy {
     fn endings(&self) -> Vec<KeyEnd> {
         Vec::new()
     }
-
-    fn held(&self) -> Option<u64> {
-        None
-    }
 }
 
 /// What becomes of copies.
@@ -259,7 +255,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
     };
     let milter: Arc<dyn Listener> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
     let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
-    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics), Arc::new(Healthy)));
+    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics), Arc::new(Healthy), None));
     let by_endpoint = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
     Listeners {
         by_endpoint,
