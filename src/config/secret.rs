@@ -35,7 +35,12 @@ impl SecretFrom {
         Ok(Secret::new(octets))
     }
 
-    fn path(&self) -> Result<PathBuf> {
+    /// Where it is.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: a service manager provides none.
+    pub fn path(&self) -> Result<PathBuf> {
         match self {
             SecretFrom::File(path) => Ok(path.clone()),
             SecretFrom::Credential(name) => match credentials_directory() {

@@ -145,6 +145,18 @@ impl Remote {
         }
     }
 
+    /// Has the other process hand a mail over to the program that takes mail.
+    ///
+    /// # Errors
+    ///
+    /// `TryAgain`: the other process is gone. Others: what comes of it.
+    pub fn send(&self, mail: &Mail) -> Result<()> {
+        match self.ask(&Request::Send { mail: MailForm::of(mail), context: (self.context)() })? {
+            Said::Sent(sent) => sent,
+            _ => Err(gone(&"it answers something else")),
+        }
+    }
+
     /// A connection over which the other process has mails sent.
     ///
     /// # Errors

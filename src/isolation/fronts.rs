@@ -47,9 +47,14 @@ pub struct Backend {
     pub metrics: Arc<Metrics>,
     /// Is told what the log has of the message that this thread handles from now on.
     pub context: Arc<dyn Fn(String) + Send + Sync>,
+    /// Hands a mail over to the program that takes mail, if there is one.
+    pub program: Option<HandOver>,
     /// The front, as far as it sends mails of the service itself.
     pub mailer: Arc<Mailer>,
 }
+
+/// Hands a mail over.
+pub type HandOver = Box<dyn Fn(&Mail) -> Result<()> + Send + Sync>;
 
 impl Backend {
     fn list(&self, address: &Address) -> Result<&List> {
@@ -86,6 +91,11 @@ impl Backend {
                 (self.context)(context);
                 let marked = mail.mail(read).and_then(|mail| self.handler(&listener)?.mark(&mail));
                 Said::Marked(marked.map(|message| ByteBuf::from(message.into_octets())))
+            }
+            Request::Send { mail, context } => {
+                (self.context)(context);
+                let program = self.program.as_ref().ok_or_else(|| Error::usage("no program takes mail"));
+                Said::Sent(program.and_then(|program| program(&mail.mail(read)?)))
             }
         }
     }

@@ -25,7 +25,7 @@ mod setup;
 
 pub use answers::Answers;
 pub use front::{Ending, Front, FrontLink, GivenSocket, Outgoing, Remote};
-pub use fronts::{Backend, Backends, FrontProcess, Heard, Mailer, PassedSocket};
+pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket};
 pub use judge::Judge;
 pub use pool::{Pool, PoolSettings};
 pub use remote_keys::RemoteKeys;

@@ -67,10 +67,28 @@ pub(super) enum Purpose {
 /// What the front asks for.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) enum Request {
-    Copies { listener: String, posting: PostingForm, numbers: Range<usize>, context: String },
-    Handle { listener: String, mail: MailForm, context: String },
+    Copies {
+        listener: String,
+        posting: PostingForm,
+        numbers: Range<usize>,
+        context: String,
+    },
+    Handle {
+        listener: String,
+        mail: MailForm,
+        context: String,
+    },
     Health(HealthQuestion),
-    Mark { listener: String, mail: MailForm, context: String },
+    Mark {
+        listener: String,
+        mail: MailForm,
+        context: String,
+    },
+    /// Hand this mail over to the program that takes mail.
+    Send {
+        mail: MailForm,
+        context: String,
+    },
 }
 
 /// An answer, and what was counted meanwhile.
@@ -86,6 +104,7 @@ pub(super) enum Said {
     Handled(Result<Box<OutcomeForm>>),
     Health(HealthAnswer),
     Marked(Result<ByteBuf>),
+    Sent(Result<()>),
 }
 
 /// What is asked about the keys and whether mail can be handled.

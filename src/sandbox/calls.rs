@@ -21,6 +21,12 @@ pub(super) fn bound() -> Result<Calls, Error> {
     apply(calls.map(|call| (*call, Vec::new())).collect())
 }
 
+/// Bounds them to those that read and write files, and speak over sockets. No program is started.
+pub(super) fn bound_to_serving() -> Result<Calls, Error> {
+    let calls = COMPUTING.iter().chain(FILES).chain(OLD_NAMES).chain(SOCKETS);
+    apply(calls.map(|call| (*call, Vec::new())).collect())
+}
+
 /// Bounds them to those that compute with what is open. Memory that can be executed stays as it is, and no other process is told anything.
 pub(super) fn bound_to_computing() -> Result<Calls, Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = COMPUTING.iter().map(|call| (*call, Vec::new())).collect();
@@ -198,6 +204,27 @@ const FILES: &[i64] = &[
     libc::SYS_mprotect,
     libc::SYS_prlimit64,
     libc::SYS_tgkill,
+];
+
+/// What sockets take beside that.
+const SOCKETS: &[i64] = &[
+    libc::SYS_accept4,
+    libc::SYS_bind,
+    libc::SYS_connect,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_listen,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    libc::SYS_socket,
+    libc::SYS_socketpair,
 ];
 
 /// What only older architectures still have beside newer names.

@@ -39,6 +39,8 @@ use crate::base::{Error, Result};
 pub struct Sandbox {
     readable: BTreeSet<PathBuf>,
     writable: BTreeSet<PathBuf>,
+    /// Folders where sockets are made.
+    sockets: BTreeSet<PathBuf>,
     work: Work,
 }
 
@@ -50,6 +52,8 @@ enum Work {
     /// It reads and writes files.
     #[default]
     Files,
+    /// It serves sockets, and reads and writes files.
+    Serving,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
@@ -88,6 +92,17 @@ impl Sandbox {
         Sandbox { work: Work::Computing, ..Sandbox::default() }
     }
 
+    /// Keeps sockets: listening, connecting, looking names up.
+    pub fn serving() -> Sandbox {
+        Sandbox { work: Work::Serving, ..Sandbox::default() }
+    }
+
+    /// Keeps making local sockets in a folder, and removing them.
+    pub fn makes_sockets(mut self, folder: impl Into<PathBuf>) -> Sandbox {
+        self.sockets.insert(folder.into());
+        self
+    }
+
     /// Keeps reading a file, or everything in a folder. A path that is not there stays so.
     pub fn reads(mut self, path: impl Into<PathBuf>) -> Sandbox {
         self.readable.insert(path.into());
@@ -114,6 +129,7 @@ impl Sandbox {
         let calls = match self.work {
             Work::Computing => calls::bound_to_computing(),
             Work::Files => calls::bound(),
+            Work::Serving => calls::bound_to_serving(),
         };
         let calls = calls.map_err(refused)?;
         Ok(match (files, calls) {
@@ -127,20 +143,26 @@ impl Sandbox {
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(ABI_KNOWN))
-            .and_then(|rules| rules.handle_access(AccessNet::from_all(ABI_KNOWN)))
+            .and_then(|rules| match self.work {
+                Work::Computing | Work::Files => rules.handle_access(AccessNet::from_all(ABI_KNOWN)),
+                Work::Serving => Ok(rules),
+            })
             .and_then(|rules| rules.scope(Scope::from_all(ABI_KNOWN)));
         let mut rules = rules.and_then(Ruleset::create).map_err(refused)?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let readable = self.readable.iter().map(|path| (path.clone(), read));
-        let (system, devices) = match self.work {
-            Work::Computing => (&[][..], &[][..]),
-            Work::Files => (SYSTEM, DEVICES),
+        let (system, names, devices) = match self.work {
+            Work::Computing => (&[][..], &[][..], &[][..]),
+            Work::Files => (SYSTEM, &[][..], DEVICES),
+            Work::Serving => (SYSTEM, NAMES, DEVICES),
         };
-        let readable = readable.chain(system.iter().map(|path| (PathBuf::from(path), read)));
+        let readable = readable.chain(system.iter().chain(names).map(|path| (PathBuf::from(path), read)));
         let everything = AccessFs::from_all(ABI_KNOWN) & !BitFlags::from(AccessFs::Execute);
         let writable = self.writable.iter().filter_map(|path| present(path)).map(|path| (path, everything));
         let devices = devices.iter().map(|path| (PathBuf::from(path), read | AccessFs::WriteFile | AccessFs::IoctlDev));
-        for (path, access) in readable.chain(writable).chain(devices) {
+        let making = AccessFs::MakeSock | AccessFs::RemoveFile;
+        let sockets = self.sockets.iter().map(|path| (path.clone(), making));
+        for (path, access) in readable.chain(writable).chain(sockets).chain(devices) {
             // What is not there cannot be opened either way.
             let Ok(opened) = PathFd::new(&path) else { continue };
             let access = if path.is_dir() { access } else { access & AccessFs::from_file(ABI_KNOWN) };
@@ -169,5 +191,24 @@ const ABI_KNOWN: ABI = ABI::V6;
 /// What libraries read of the machine: processors, memory, time zones, locales. No file of a person.
 const SYSTEM: &[&str] =
     &["/etc/localtime", "/proc/self", "/sys/devices/system/cpu", "/sys/fs/cgroup", "/usr/share/zoneinfo"];
+/// How hosts are looked up, and the public authorities.
+const NAMES: &[&str] = &[
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/nsswitch.conf",
+    "/etc/pki/tls",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/ssl",
+    "/lib",
+    "/lib64",
+    "/run/systemd/resolve",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/ca-certificates",
+];
 /// What is opened again by its name.
 const DEVICES: &[&str] = &["/dev/null", "/dev/random", "/dev/tty", "/dev/urandom"];

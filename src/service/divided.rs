@@ -10,28 +10,28 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    task::{AbortHandle, spawn_blocking},
+    task::AbortHandle,
     time::{sleep_until, timeout},
 };
 
 use super::{
     back::{Back, BackBuilder},
     listeners::KINDS,
+    next_hop::Elsewhere,
     roles::{Role, Roles},
 };
 use crate::{
     base::{Error, Result},
     config::{self, Config},
     isolation::{
-        Backend, Backends, Family, FrontProcess, HealthAnswer, HealthQuestion, Heard, Loaded, Mailer, PassedSocket,
-        Report,
+        Backend, Backends, Family, FrontProcess, HandOver, HealthAnswer, HealthQuestion, Heard, Loaded, Mailer,
+        PassedSocket, Report,
     },
     mail::Mail,
     report::{Ended, Metrics},
     transport::{
-        Health, Inherited, ListeningSocket, NextHop, SendError, Sending,
+        Health, Inherited, ListeningSocket, NextHop,
         serve::{Background, DRAIN, Event, State},
-        smtp::{Origin, Reply},
     },
 };
 
@@ -188,26 +188,34 @@ impl Divided {
     /// Opens the keys of a configuration, and answers about it.
     fn load(&mut self, number: u64, config: &Config, backends: &Backends) -> Result<Load> {
         let mailer = Arc::new(Mailer::default());
-        let next_hop = |_: &Config, _: &_| Ok(Box::new(ThroughFront(Arc::clone(&mailer))) as Box<dyn NextHop>);
+        let next_hop = |config: &Config, _: &_| {
+            let mailer = Arc::clone(&mailer);
+            Ok(match config.sendmail_program()? {
+                Some(program) => Box::new(program.clone()) as Box<dyn NextHop>,
+                None => Box::new(Elsewhere(Arc::new(move |mail| mailer.send(mail)))),
+            })
+        };
         let mut back = self.builder.build(config, next_hop)?;
         let background = std::mem::take(&mut back.background);
-        backends.add(number, self.backend(back, config, mailer));
+        backends.add(number, self.backend(back, config, mailer)?);
         let loaded = Loaded { number, path: config.path.clone(), texts: config.texts.all() };
         Ok(Load { loaded, background, tasks: Vec::new() })
     }
 
-    fn backend(&self, back: Back, config: &Config, mailer: Arc<Mailer>) -> Backend {
+    fn backend(&self, back: Back, config: &Config, mailer: Arc<Mailer>) -> Result<Backend> {
         let roles = self.roles.clone();
         let health = Arc::clone(&back.health);
-        Backend {
+        let program = config.sendmail_program()?.cloned();
+        Ok(Backend {
             handlers: KINDS.into_iter().map(|kind| (kind, back.measured(kind))).collect(),
             lists: back.lists,
             limits: config.bounds.message.clone(),
             health: Box::new(move |question| answer(&*health, question)),
             metrics: Arc::clone(&self.metrics),
             context: Arc::new(move |context| roles.enter(context)),
+            program: program.map(|program| Box::new(move |mail: &Mail| program.hand_over(mail)) as HandOver),
             mailer,
-        }
+        })
     }
 
     fn start(&self, loaded: &Loaded, backends: &Backends, hear: &mpsc::UnboundedSender<Heard>) -> Result<FrontProcess> {
@@ -238,24 +246,6 @@ fn answer(health: &dyn Health, question: HealthQuestion) -> HealthAnswer {
 
 fn how(status: &io::Result<ExitStatus>) -> String {
     status.as_ref().map_or_else(ToString::to_string, ToString::to_string)
-}
-
-/// The next hop of the front.
-struct ThroughFront(Arc<Mailer>);
-
-impl NextHop for ThroughFront {
-    fn send_all<'a>(&'a self, mails: &'a [Mail], _: Option<&'a Origin>) -> Sending<'a, Vec<Result<Reply, SendError>>> {
-        Box::pin(async move {
-            let mut sent = Vec::new();
-            for mail in mails {
-                let (mailer, mail) = (Arc::clone(&self.0), mail.clone());
-                let done = spawn_blocking(move || mailer.send(&mail)).await;
-                let done = done.unwrap_or_else(|error| Err(Error::unavailable(error.to_string())));
-                sent.push(done.map(|()| Reply::new(250, "2.0.0", "Ok")).map_err(SendError::Failed));
-            }
-            Ok(sent)
-        })
-    }
 }
 
 /// Before a front is started again.

@@ -1,9 +1,11 @@
 //! The process with the sockets: listeners, dialogues with clients, TLS, and the next hop. It holds no keys, and reads of a message the header alone.
 
 use std::{
-    fs::File,
+    env,
+    fs::{self, File},
     net::TcpListener,
     os::unix::net::UnixListener,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -17,16 +19,18 @@ use tokio::{
 
 use super::{
     back::{lists, sends_mail},
+    judging::incomplete,
     listeners::{Behind, ListenersBuilder},
-    next_hop::program_or_relay,
+    next_hop::{Elsewhere, program_or_relay},
 };
 use crate::{
     base::{Error, Random, Result, SystemClock, SystemRandom},
-    config::{self, Config, Log, Texts},
+    config::{self, Auth, Config, Isolation, Log, Texts, Tls, Upstream},
     isolation::{Family, Front, GivenSocket, HealthAnswer, HealthQuestion, Loaded, Remote, Report},
     report::{KeyFigures, Metrics, html::KeyEnd},
+    sandbox::{Enforced, Sandbox},
     transport::{
-        Health, Inherited, ListeningSocket, NextHop,
+        Endpoint, Health, Inherited, ListeningSocket, NextHop,
         serve::{self, Background, Event, Listeners, State},
     },
 };
@@ -36,7 +40,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// `TryAgain`: the service says what it may not. Others: the listeners cannot be opened.
+/// `TryAgain`: the service says what it may not. What fails else is reported to the service.
 pub fn front(
     control: File,
     passing: File,
@@ -47,14 +51,66 @@ pub fn front(
     let link = front.link();
     let served = configuration(&loaded).and_then(|config| {
         log(&config.log);
+        enter(&config)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
         runtime.block_on(serve(front, loaded, inherited(sockets), context))
     });
-    if let Err(error) = &served {
-        link.tell(&Report::Failed(error.clone()));
+    if let Err(error) = served {
+        link.tell(&Report::Failed(error));
     }
-    served
+    Ok(())
+}
+
+/// Gives up everything that the sockets of `config` do not need.
+fn enter(config: &Config) -> Result<()> {
+    let enforced = files(config)?.enter()?;
+    match (enforced, config.isolation) {
+        (Enforced::Fully, _) => Ok(()),
+        (enforced, Isolation::Required) => Err(incomplete(enforced)),
+        // Those that handle mail say so too, and once is enough.
+        _ => Ok(()),
+    }
+}
+
+/// The files that the sockets of a configuration need. A file may be replaced by another of its name, and one of TLS by another of its folder: so its folder can
+/// be read, unless the home is in it.
+fn files(config: &Config) -> Result<Sandbox> {
+    let mut files = Vec::new();
+    let mut sandbox = Sandbox::serving();
+    for listener in &config.listeners {
+        if let Tls::Implicit(identity) | Tls::Starttls(identity) = &listener.tls {
+            files.extend([identity.certificate.clone(), identity.key.clone()]);
+        }
+        if let Auth::Here(users) = &listener.auth {
+            files.push(users.clone());
+        }
+        if let Endpoint::Unix(path) = &listener.endpoint {
+            sandbox = path.parent().into_iter().fold(sandbox, Sandbox::makes_sockets);
+        }
+    }
+    if let Some(Upstream::SmartHost { account: Some(account), .. }) = &config.upstream {
+        files.push(account.password.path()?);
+    }
+    files.extend(config.notice.iter().map(|notice| notice.template.clone()));
+    files.extend(config.templates.bounce.clone());
+    files.extend(["SSL_CERT_DIR", "SSL_CERT_FILE"].into_iter().filter_map(env::var_os).map(PathBuf::from));
+    let homes: Vec<PathBuf> = homes(config);
+    for file in files {
+        // What a link leads to is what is opened.
+        for path in [fs::canonicalize(&file).ok(), Some(file)].into_iter().flatten() {
+            let folder = path.parent().filter(|folder| !homes.iter().any(|home| home.starts_with(folder)));
+            sandbox = sandbox.reads(folder.map_or_else(|| path.clone(), Path::to_path_buf));
+        }
+    }
+    Ok(config.quarantine.iter().fold(sandbox, Sandbox::writes))
+}
+
+/// The homes of a configuration and of its tenants.
+fn homes(config: &Config) -> Vec<PathBuf> {
+    let tenants = config.tenants.iter().filter_map(|tenant| tenant.config().ok());
+    let homes = std::iter::once(config).chain(tenants).filter_map(Config::home);
+    homes.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_path_buf())).collect()
 }
 
 async fn serve(
@@ -100,20 +156,31 @@ async fn serve(
 fn built(listeners: &mut ListenersBuilder, config: &Config, remote: &Arc<Remote>) -> Result<Listeners> {
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let mut background = Vec::new();
-    if sends_mail(config) {
+    // What a program takes, the other process hands over.
+    if sends_mail(config) && config.sendmail_program()?.is_none() {
         background.push(sending(remote, program_or_relay(config, &random)?.into())?);
     }
-    let behind = Arc::clone(remote);
+    let (behind, sender) = (Arc::clone(remote), Arc::clone(remote));
     listeners.build(
         config,
         Behind {
             handlers: Box::new(move |listener| behind.handler(listener)),
             health: Arc::new(RemoteHealth(Arc::clone(remote))),
+            next_hop: Box::new(move |config, random| next_hop(config, random, &sender)),
             background,
             clock: Arc::new(SystemClock),
             random,
         },
     )
+}
+
+/// The program that takes mail, which the other process starts, else the server.
+fn next_hop(config: &Config, random: &Arc<dyn Random>, remote: &Arc<Remote>) -> Result<Box<dyn NextHop>> {
+    if config.sendmail_program()?.is_none() {
+        return program_or_relay(config, random);
+    }
+    let remote = Arc::clone(remote);
+    Ok(Box::new(Elsewhere(Arc::new(move |mail| remote.send(mail)))))
 }
 
 /// Sends the mails of the service itself.

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{
-    next_hop::{program_or_relay, relay},
+    next_hop::relay,
     quarantine::{bounces, quarantine},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     engine::Handler,
     report::Metrics,
     transport::{
-        Endpoint, Health, Listener, MemoryLimit, Monitor, RateLimits, SentMail,
+        Endpoint, Health, Listener, MemoryLimit, Monitor, NextHop, RateLimits, SentMail,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{
@@ -48,6 +48,8 @@ pub(super) struct Behind {
     /// What handles the mail of each kind of listener.
     pub(super) handlers: Handlers,
     pub(super) health: Arc<dyn Health>,
+    /// The next hop for copies of a milter.
+    pub(super) next_hop: NextHops,
     /// What is done beside serving mail.
     pub(super) background: Vec<serve::Background>,
     pub(super) clock: Arc<dyn Clock>,
@@ -56,6 +58,9 @@ pub(super) struct Behind {
 
 /// Gives the handler for the kind of listener with this name.
 pub(super) type Handlers = Box<dyn Fn(&'static str) -> Arc<dyn Handler>>;
+
+/// The program or server that a configuration names.
+pub(super) type NextHops = Box<dyn Fn(&Config, &Arc<dyn Random>) -> Result<Box<dyn NextHop>>>;
 
 /// The kinds of listeners that take mail.
 pub(super) const KINDS: [&str; 4] = ["lmtp", "milter", "relay", "submission"];
@@ -76,7 +81,7 @@ impl ListenersBuilder {
 
     /// Builds the listeners of `config`.
     pub(super) fn build(&mut self, config: &Config, behind: Behind) -> Result<Listeners> {
-        let Behind { handlers, health, background, clock, random } = behind;
+        let Behind { handlers, health, next_hop, background, clock, random } = behind;
         let bounds = &config.bounds;
         let memory = match &self.memory {
             Some(memory) if memory.is_of(bounds.memory, &bounds.message) => memory.clone(),
@@ -97,6 +102,7 @@ impl ListenersBuilder {
             deferrals,
             memory,
             handlers,
+            next_hop,
             work,
             clock,
             random,
@@ -135,6 +141,7 @@ struct Parts<'a> {
     deferrals: &'a Arc<Deferrals>,
     memory: MemoryLimit,
     handlers: Handlers,
+    next_hop: NextHops,
     /// One permit per message that is being handled.
     work: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
@@ -165,7 +172,7 @@ impl Parts<'_> {
             rate_limits: self.rate_limits("milter"),
             memory: self.memory.clone(),
             copying: match listener.copies {
-                Copies::Submit => Copying::Submit(program_or_relay(config, &self.random)?.into()),
+                Copies::Submit => Copying::Submit((self.next_hop)(config, &self.random)?.into()),
                 Copies::Tempfail => Copying::Tempfail(Arc::clone(self.deferrals)),
             },
             bounces: bounces(config, &self.clock, &self.random)?,

@@ -161,7 +161,8 @@ impl Service {
             let (clock, random) = (Arc::clone(&back.clock), Arc::clone(&back.random));
             let health = Arc::clone(&back.health);
             let handlers = Box::new(move |listener| back.measured(listener));
-            listeners.build(&config, Behind { handlers, health, background, clock, random })
+            let next_hop = Box::new(program_or_relay);
+            listeners.build(&config, Behind { handlers, health, next_hop, background, clock, random })
         };
         serve::serve(load, &inherited, metrics, events, notify).await
     }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use crate::{
     base::{Error, Kind, Random, Result},
     config::{self, Config, Upstream, Xforward},
+    mail::Mail,
     transport::{
-        Blocking, MxResolver, NextHop,
+        Blocking, MxResolver, NextHop, SendError, Sending,
         relay::{Account, Host, Relay},
-        smtp::{Caller, Dialect, Timeouts},
+        smtp::{Caller, Dialect, Origin, Reply, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -57,6 +60,24 @@ pub(super) fn program_or_relay(config: &Config, random: &Arc<dyn Random>) -> Res
         None => Err(Error::new(Kind::Config, "no next hop for mail is configured").with_hint(
             "[upstream] smart-host = \"127.0.0.1:25\", or [sendmail] program = \"/usr/sbin/sendmail.postfix\"",
         )),
+    }
+}
+
+/// A next hop that another process of the service reaches. It blocks.
+pub(super) struct Elsewhere(pub(super) Arc<dyn Fn(&Mail) -> Result<()> + Send + Sync>);
+
+impl NextHop for Elsewhere {
+    fn send_all<'a>(&'a self, mails: &'a [Mail], _: Option<&'a Origin>) -> Sending<'a, Vec<Result<Reply, SendError>>> {
+        Box::pin(async move {
+            let mut sent = Vec::new();
+            for mail in mails {
+                let (send, mail) = (Arc::clone(&self.0), mail.clone());
+                let done = spawn_blocking(move || send(&mail)).await;
+                let done = done.unwrap_or_else(|error| Err(Error::unavailable(error.to_string())));
+                sent.push(done.map(|()| Reply::new(250, "2.0.0", "Ok")).map_err(SendError::Failed));
+            }
+            Ok(sent)
+        })
     }
 }
 

@@ -44,7 +44,7 @@ fn an_embedder_runs_the_configured_service() {
     // A bad configuration leaves the current one in force.
     fs::write(&path, "colour = 1\n").expect("a file");
     events.blocking_send(Event::Reload).expect("the service runs");
-    assert_eq!((next_state(), next_state()), (State::Reloading, State::Ready));
+    assert_eq!((next_state(), next_state()), (State::Reloading, State::Unchanged));
     assert!(get(metrics, "/metrics").contains("postseal_reloads_total{result=\"failed\"} 1\n"));
     assert_eq!(Client::connect(smtp).hear(), "220 mail.example.org ESMTP postseal\r\n");
 

@@ -50,7 +50,7 @@ impl NextHop for Program {
 
 impl Program {
     /// Runs the program once per 1,000 recipients that request the same notifications.
-    fn hand_over(&self, mail: &Mail) -> Result<()> {
+    pub fn hand_over(&self, mail: &Mail) -> Result<()> {
         let recipients = &mail.envelope.recipients;
         let octets = to_lf(mail.message.octets());
         for group in recipients.chunk_by(|one, other| one.parameters == other.parameters) {
