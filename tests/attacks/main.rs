@@ -2,6 +2,7 @@
 
 mod built;
 mod exhaustion;
+mod front;
 mod handler;
 mod judges;
 mod limits;
