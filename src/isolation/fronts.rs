@@ -191,19 +191,19 @@ impl Backends {
         while let Ok(Some(connection)) = passing::take(passing) {
             if self.connections.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTIONS {
                 self.connections.fetch_sub(1, Ordering::SeqCst);
-                tracing::warn!(event = "front-failed", error = "too many connections");
+                tracing::error!(event = "front-failed", error = "too many connections");
                 continue;
             }
             let backends = self.clone();
             let started = thread::Builder::new().name("front".to_owned()).spawn(move || {
                 if let Err(error) = backends.serve(connection) {
-                    tracing::warn!(event = "front-failed", %error);
+                    tracing::error!(event = "front-failed", %error);
                 }
                 backends.connections.fetch_sub(1, Ordering::SeqCst);
             });
             if let Err(error) = started {
                 self.connections.fetch_sub(1, Ordering::SeqCst);
-                tracing::warn!(event = "front-failed", %error);
+                tracing::error!(event = "front-failed", %error);
             }
         }
     }

@@ -65,6 +65,25 @@ impl Drop for Load {
     }
 }
 
+/// A service that serves.
+struct Serving {
+    service: Divided,
+    backends: Backends,
+    hear: mpsc::UnboundedSender<Heard>,
+    /// The configuration in force.
+    current: Load,
+    /// That which the front was told to load.
+    next: Option<Load>,
+    /// The number of the last load.
+    number: u64,
+    front: Option<FrontProcess>,
+    /// When it was started.
+    started: Instant,
+    /// When it is started again, if there is none.
+    again: Option<Instant>,
+    pause: Duration,
+}
+
 impl Divided {
     /// Serves until [`Event::Stop`], or until `events` is closed.
     ///
@@ -75,114 +94,42 @@ impl Divided {
         let backends = Backends::default();
         let (hear, mut heard) = mpsc::unbounded_channel();
         let mut current = self.load(1, &config, &backends)?;
-        let mut front = Some(self.start(&current.loaded, &backends, &hear)?);
-        match heard.recv().await {
-            Some(Heard::Report(Report::Serving)) => current.begin(),
-            Some(Heard::Report(Report::Failed(error))) => return Err(error),
-            Some(Heard::Ended(status)) => {
-                return Err(Error::unavailable(format!("the front ended ({})", how(&status))));
-            }
-            _ => return Err(Error::unavailable("the front does not start")),
-        }
-        (self.notify)(State::Ready);
-        let (mut next, mut started) = (None::<Load>, Instant::now());
-        let (mut pause, mut again) = (LEAST_PAUSE, None::<Instant>);
-        let mut number = 1;
+        let front = Some(self.start(&current.loaded, &backends, &hear)?);
         loop {
+            match heard.recv().await {
+                Some(Heard::Report(Report::Serving)) => break,
+                Some(Heard::Report(Report::Failed(error))) => return Err(error),
+                // The configuration that it could not serve.
+                Some(Heard::Report(Report::Kept | Report::Left(_))) => {}
+                Some(Heard::Ended(status)) => {
+                    return Err(Error::unavailable(format!("the front ended ({})", how(&status))));
+                }
+                None => return Err(Error::unavailable("the front does not start")),
+            }
+        }
+        current.begin();
+        (self.notify)(State::Ready);
+        let (started, again, pause) = (Instant::now(), None, LEAST_PAUSE);
+        let mut serving =
+            Serving { service: self, backends, hear, current, next: None, number: 1, front, started, again, pause };
+        loop {
+            let again = serving.again;
             tokio::select! {
-                event = events.recv(), if next.is_none() => match event {
-                    Some(Event::Reload) => {
-                        (self.notify)(State::Reloading);
-                        number += 1;
-                        let loaded = config::load(&self.path(&current))
-                            .and_then(|config| self.load(number, &config, &backends));
-                        match (loaded, &mut front) {
-                            (Ok(load), Some(front)) => {
-                                front.load(load.loaded.clone());
-                                next = Some(load);
-                            }
-                            // The next front begins with it.
-                            (Ok(load), None) => {
-                                current = load;
-                                current.begin();
-                                backends.keep(number);
-                                (self.notify)(State::Ready);
-                            }
-                            (Err(error), _) => {
-                                self.metrics.reload_failed();
-                                tracing::error!(
-                                    event = "configuration-rejected",
-                                    %error,
-                                    hint = error.hint().map(tracing::field::display)
-                                );
-                                (self.notify)(State::Ready);
-                            }
-                        }
-                    }
+                // One reload at a time.
+                event = events.recv(), if serving.next.is_none() => match event {
+                    Some(Event::Reload) => serving.reload(),
                     Some(Event::Stop) | None => break,
                 },
                 said = heard.recv() => match said {
-                    Some(Heard::Report(Report::Serving)) => {
-                        if let Some(load) = next.take() {
-                            current = load;
-                            current.begin();
-                        }
-                        (self.notify)(State::Ready);
-                    }
-                    Some(Heard::Report(Report::Kept)) => {
-                        if let Some(load) = next.take() {
-                            backends.remove(load.loaded.number);
-                        }
-                        (self.notify)(State::Ready);
-                    }
-                    Some(Heard::Report(Report::Left(number))) => {
-                        if number != current.loaded.number && next.as_ref().is_none_or(|next| next.loaded.number != number) {
-                            backends.remove(number);
-                        }
-                    }
-                    Some(Heard::Report(Report::Failed(error))) => {
-                        tracing::error!(event = "front-failed", %error);
-                    }
-                    Some(Heard::Ended(status)) => {
-                        tracing::error!(event = "front-ended", how = how(&status));
-                        self.metrics.process_ended(Ended::Front);
-                        front = None;
-                        if next.take().is_some() {
-                            (self.notify)(State::Ready);
-                        }
-                        backends.keep(current.loaded.number);
-                        // One that ends again and again is not started without a pause.
-                        pause = if started.elapsed() < LONG { (pause * 2).min(MOST_PAUSE) } else { LEAST_PAUSE };
-                        again = Some(Instant::now() + pause);
-                    }
+                    Some(Heard::Report(report)) => serving.report(report),
+                    Some(Heard::Ended(status)) => serving.ended(&status),
                     None => break,
                 },
-                () = sleep_until(again.unwrap_or_else(Instant::now).into()), if again.is_some() => {
-                    started = Instant::now();
-                    match self.start(&current.loaded, &backends, &hear) {
-                        Ok(process) => (front, again) = (Some(process), None),
-                        Err(error) => {
-                            tracing::error!(event = "front-failed", %error);
-                            pause = (pause * 2).min(MOST_PAUSE);
-                            again = Some(Instant::now() + pause);
-                        }
-                    }
-                }
+                () = sleep_until(again.unwrap_or_else(Instant::now).into()), if again.is_some() => serving.start_again(),
             }
         }
-        (self.notify)(State::Stopping);
-        if let Some(front) = &mut front {
-            front.stop();
-            let ended = async { while !matches!(heard.recv().await, None | Some(Heard::Ended(_))) {} };
-            if timeout(DRAIN + LONG, ended).await.is_err() {
-                tracing::warn!(event = "front-failed", error = "it does not stop");
-            }
-        }
+        serving.stop(heard).await;
         Ok(())
-    }
-
-    fn path(&self, current: &Load) -> std::path::PathBuf {
-        current.loaded.path.clone()
     }
 
     /// Opens the keys of a configuration, and answers about it.
@@ -224,6 +171,98 @@ impl Divided {
         // The service may have ended.
         let hear = move |heard| drop(hear.send(heard));
         FrontProcess::start(self.roles.command(Role::Front), loaded.clone(), &sockets, backends, hear)
+    }
+}
+
+impl Serving {
+    /// Loads the configuration again, and has the front load it.
+    fn reload(&mut self) {
+        (self.service.notify)(State::Reloading);
+        self.number += 1;
+        let loaded = config::load(&self.current.loaded.path)
+            .and_then(|config| self.service.load(self.number, &config, &self.backends));
+        match (loaded, &mut self.front) {
+            (Ok(load), Some(front)) => {
+                front.load(load.loaded.clone());
+                self.next = Some(load);
+            }
+            // The next front begins with it.
+            (Ok(load), None) => self.take(load),
+            (Err(error), _) => {
+                self.service.metrics.reload_failed();
+                let hint = error.hint().map(tracing::field::display);
+                tracing::error!(event = "configuration-rejected", %error, hint);
+                (self.service.notify)(State::Unchanged);
+            }
+        }
+    }
+
+    /// From now on this configuration is in force.
+    fn take(&mut self, load: Load) {
+        self.current = load;
+        self.current.begin();
+        (self.service.notify)(State::Ready);
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Serving => match self.next.take() {
+                Some(load) => self.take(load),
+                None => tracing::info!(event = "front-started"),
+            },
+            Report::Kept => {
+                self.discard();
+            }
+            Report::Left(number) => {
+                let is_next = self.next.as_ref().is_some_and(|next| next.loaded.number == number);
+                if number != self.current.loaded.number && !is_next {
+                    self.backends.remove(number);
+                }
+            }
+            Report::Failed(error) => tracing::error!(event = "front-failed", %error),
+        }
+    }
+
+    /// The configuration in force stays so, if another was to be loaded.
+    fn discard(&mut self) {
+        if let Some(load) = self.next.take() {
+            self.backends.remove(load.loaded.number);
+            (self.service.notify)(State::Unchanged);
+        }
+    }
+
+    fn ended(&mut self, status: &io::Result<ExitStatus>) {
+        tracing::error!(event = "front-ended", how = how(status));
+        self.service.metrics.process_ended(Ended::Front);
+        self.front = None;
+        self.discard();
+        self.backends.keep(self.current.loaded.number);
+        // One that ends again and again is not started without a pause.
+        self.pause = if self.started.elapsed() < LONG { (self.pause * 2).min(MOST_PAUSE) } else { LEAST_PAUSE };
+        self.again = Some(Instant::now() + self.pause);
+    }
+
+    fn start_again(&mut self) {
+        self.started = Instant::now();
+        match self.service.start(&self.current.loaded, &self.backends, &self.hear) {
+            Ok(front) => (self.front, self.again) = (Some(front), None),
+            Err(error) => {
+                tracing::error!(event = "front-failed", %error);
+                self.pause = (self.pause * 2).min(MOST_PAUSE);
+                self.again = Some(Instant::now() + self.pause);
+            }
+        }
+    }
+
+    /// Waits until the front has done the messages in progress.
+    async fn stop(mut self, mut heard: mpsc::UnboundedReceiver<Heard>) {
+        (self.service.notify)(State::Stopping);
+        let Some(front) = &mut self.front else { return };
+        front.stop();
+        let ended = async { while !matches!(heard.recv().await, None | Some(Heard::Ended(_))) {} };
+        if timeout(DRAIN + LONG, ended).await.is_err() {
+            tracing::error!(event = "front-failed", error = "it does not stop");
+        }
     }
 }
 

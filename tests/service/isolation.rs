@@ -1,11 +1,12 @@
 //! The processes of `serve`: which there are, and what they have.
 
 use std::{
+    collections::HashSet,
     fs,
     os::unix::process::CommandExt,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -36,6 +37,49 @@ fn of_status(id: u32, name: &str) -> String {
     status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
 }
 
+/// How many sockets of TCP a process has.
+fn tcp_sockets(id: u32) -> usize {
+    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
+    let nodes: HashSet<&str> = tables
+        .iter()
+        .flat_map(|table| table.lines().skip(1))
+        .filter_map(|line| line.split_whitespace().nth(9))
+        .collect();
+    let open = fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+    let names = open.filter_map(|one| fs::read_link(one.ok()?.path()).ok()).map(|name| name.display().to_string());
+    names
+        .filter(|name| name.strip_prefix("socket:[").is_some_and(|node| nodes.contains(node.trim_end_matches(']'))))
+        .count()
+}
+
+/// Connections end with it, and the next one is served.
+#[test]
+fn a_front_that_ends_is_started_again() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "");
+    send(&proxy, &sink);
+    let first = proxy.processes_of("front");
+    for round in 0..3 {
+        let front = proxy.processes_of("front")[0];
+        assert!(Command::new("kill").args(["-KILL", &front.to_string()]).status().unwrap().success());
+        let end = Instant::now() + Duration::from_secs(20);
+        while proxy.log().matches("event=front-started").count() <= round {
+            assert!(Instant::now() < end, "{}", proxy.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        send(&proxy, &sink);
+    }
+    assert_ne!(proxy.processes_of("front"), first);
+    assert_eq!(proxy.log().matches("event=front-ended").count(), 3, "{}", proxy.log());
+    // It has the configuration that was loaded last, and a reload is told to it.
+    proxy.reload("event=configuration-loaded");
+    send(&proxy, &sink);
+    proxy.terminate();
+}
+
 #[test]
 fn mail_is_handled_in_processes_that_gave_everything_up() {
     if !present(&["openssl"]) {
@@ -44,7 +88,7 @@ fn mail_is_handled_in_processes_that_gave_everything_up() {
     let sink = Sink::start();
     let proxy = Proxy::start(sink.port(), "");
     send(&proxy, &sink);
-    let judges = proxy.judges();
+    let judges = proxy.processes_of("judge");
     assert!(!judges.is_empty(), "{}", proxy.log());
     for judge in &judges {
         assert_eq!(of_status(*judge, "Seccomp:"), "2");
@@ -70,10 +114,17 @@ fn mail_is_handled_in_processes_that_gave_everything_up() {
             "what no library reads stays with the service"
         );
     }
+    // The sockets are those of the front, and the keys are not.
+    let (fronts, service) = (proxy.processes_of("front"), proxy.processes()[0]);
+    assert_eq!(fronts.len(), 1, "{}", proxy.log());
+    assert_eq!(of_status(fronts[0], "Seccomp:"), "2");
+    assert_eq!(of_status(fronts[0], "NoNewPrivs:"), "1");
+    assert!(tcp_sockets(fronts[0]) > 0);
+    assert_eq!(tcp_sockets(service), 0);
     // A reload has judges of its own.
     proxy.reload("event=configuration-loaded");
     send(&proxy, &sink);
-    let after = proxy.judges();
+    let after = proxy.processes_of("judge");
     assert!(!after.is_empty() && after.iter().any(|judge| !judges.contains(judge)), "{judges:?} {after:?}");
     // They end with the service.
     proxy.terminate();
@@ -94,7 +145,7 @@ fn the_setting_says_how_far_they_are_apart() {
     let sink = Sink::start();
     let alone = Proxy::start(sink.port(), "isolation = \"none\"");
     send(&alone, &sink);
-    assert_eq!(alone.judges(), Vec::<u32>::new());
+    assert_eq!(alone.processes_of("judge"), Vec::<u32>::new());
     let release = String::from_utf8(Command::new("uname").arg("-r").output().unwrap().stdout).unwrap();
     let mut numbers = release.split(['.', '-']).filter_map(|number| number.parse::<u32>().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -104,7 +155,7 @@ fn the_setting_says_how_far_they_are_apart() {
     }
     let strict = Proxy::start(sink.port(), "isolation = \"require\"");
     send(&strict, &sink);
-    assert!(!strict.judges().is_empty());
+    assert!(!strict.processes_of("judge").is_empty());
 }
 
 /// Nobody runs as one by hand: it waits for the service, and ends without it.

@@ -179,11 +179,12 @@ impl Proxy {
         }
     }
 
-    /// The processes in which it handles mail.
-    pub(crate) fn judges(&self) -> Vec<u32> {
-        let is_judge =
-            |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(b"postseal: judge"));
-        self.processes().into_iter().filter(is_judge).collect()
+    /// Its processes that do this.
+    pub(crate) fn processes_of(&self, role: &str) -> Vec<u32> {
+        let name = format!("postseal: {role}");
+        let is_one =
+            |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(name.as_bytes()));
+        self.processes().into_iter().filter(is_one).collect()
     }
 
     /// SIGTERM, as systemd sends it, and what it does then to its end.

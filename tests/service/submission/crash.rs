@@ -45,23 +45,25 @@ fn every_250_is_at_the_sink() {
     run.explain(doubled);
 }
 
-/// The processes that handle mail are killed, and the service stays: none of what it took is lost, and it goes on.
+/// The processes that handle mail are killed, and now and then that with the sockets, and the service stays: none of what it took is lost, and it goes on.
 #[test]
-fn every_250_is_at_the_sink_when_judges_are_killed() {
+fn every_250_is_at_the_sink_when_its_processes_are_killed() {
     if !present(&["openssl"]) {
         return;
     }
     let sink = Sink::start();
     let proxy = Proxy::start(sink.port(), "");
-    let killed = AtomicUsize::new(0);
+    let (killed, fronts) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut turn = 0;
     let mut kill_one = || {
         thread::sleep(Duration::from_millis(60));
-        let judges = proxy.judges();
         turn += 1;
-        let Some(judge) = judges.get(turn % judges.len().max(1)) else { return };
+        let role = if turn % 10 == 0 { "front" } else { "judge" };
+        let processes = proxy.processes_of(role);
+        let Some(process) = processes.get(turn % processes.len().max(1)) else { return };
         // It may have been replaced since.
-        if Command::new("kill").args(["-KILL", &judge.to_string()]).status().expect("kill runs").success() {
+        if Command::new("kill").args(["-KILL", &process.to_string()]).status().expect("kill runs").success() {
+            let killed = if role == "front" { &fronts } else { &killed };
             killed.fetch_add(1, Ordering::SeqCst);
         }
     };
@@ -80,9 +82,11 @@ fn every_250_is_at_the_sink_when_judges_are_killed() {
     run.tell("a stand-in for Postfix", &format!("{doubled} of {} copies doubled", copies.len()));
     run.explain(doubled);
     let (killed, ended) = (killed.into_inner(), proxy.log().matches("event=judge-ended").count());
-    println!("{killed} judges killed, {ended} of them while they handled a message");
+    let (fronts, replaced) = (fronts.into_inner(), proxy.log().matches("event=front-ended").count());
+    println!("{killed} judges killed, {ended} of them while they handled a message; {fronts} fronts killed");
     assert!(killed > 0 && ended <= killed, "{killed} killed, {ended} ended");
-    assert!(!proxy.judges().is_empty());
+    assert!(fronts > 0 && replaced <= fronts, "{fronts} killed, {replaced} ended");
+    assert!(!proxy.processes_of("judge").is_empty());
 }
 
 /// The same with a real Postfix, which is stopped (its processes finish) and aborted (they do not) by turns, and whose queue is the queue.
