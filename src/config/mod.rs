@@ -69,7 +69,7 @@ pub use isolation::Isolation;
 pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, load_from, read};
 pub use provisioning::Provisioning;
-pub use secret::{SecretFrom, credentials_directory};
+pub use secret::{SecretFrom, authorities_of_environment, credentials_directory};
 pub use templates::{Bounces, Templates};
 pub use tenancy::{Owner, Tenancy};
 pub use tenants::Tenant;

@@ -57,6 +57,11 @@ pub fn credentials_directory() -> Option<PathBuf> {
     env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
+/// The files and folders of public authorities that the environment names, as OpenSSL reads them.
+pub fn authorities_of_environment() -> Vec<PathBuf> {
+    ["SSL_CERT_DIR", "SSL_CERT_FILE"].into_iter().filter_map(env::var_os).map(PathBuf::from).collect()
+}
+
 impl fmt::Display for SecretFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -24,7 +24,15 @@ pub(super) fn bound() -> Result<Calls, Error> {
 /// Bounds them to those that read and write files, and speak over sockets. No program is started.
 pub(super) fn bound_to_serving() -> Result<Calls, Error> {
     let calls = COMPUTING.iter().chain(FILES).chain(OLD_NAMES).chain(SOCKETS);
-    apply(calls.map(|call| (*call, Vec::new())).collect())
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls.map(|call| (*call, Vec::new())).collect();
+    // Landlock does not know the permissions of files: none becomes one of other users, nor one that runs as its owner. Owners stay.
+    for (call, argument) in MODES {
+        let own = SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(0o6007), 0);
+        let own = own.and_then(|own| SeccompRule::new(vec![own])).map_err(Error::Backend)?;
+        rules.insert(*call, vec![own]);
+    }
+    rules.remove(&libc::SYS_fchown);
+    apply(rules)
 }
 
 /// Bounds them to those that compute with what is open. Memory that can be executed stays as it is, and no other process is told anything.
@@ -205,6 +213,12 @@ const FILES: &[i64] = &[
     libc::SYS_prlimit64,
     libc::SYS_tgkill,
 ];
+
+/// What sets the permissions of a file, and which argument they are.
+#[cfg(target_arch = "x86_64")]
+const MODES: &[(i64, u8)] = &[(libc::SYS_chmod, 1), (libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2)];
+#[cfg(not(target_arch = "x86_64"))]
+const MODES: &[(i64, u8)] = &[(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2)];
 
 /// What sockets take beside that.
 const SOCKETS: &[i64] = &[

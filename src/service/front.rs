@@ -1,7 +1,6 @@
 //! The process with the sockets: listeners, dialogues with clients, TLS, and the next hop. It holds no keys, and reads of a message the header alone.
 
 use std::{
-    env,
     fs::{self, File},
     net::TcpListener,
     os::unix::net::UnixListener,
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::{
     base::{Error, Random, Result, SystemClock, SystemRandom},
-    config::{self, Auth, Config, Isolation, Log, Texts, Tls, Upstream},
+    config::{self, Auth, Config, Isolation, KeySource, Log, Texts, Tls, Upstream},
     isolation::{Family, Front, GivenSocket, HealthAnswer, HealthQuestion, Loaded, Remote, Report},
     report::{KeyFigures, Metrics, html::KeyEnd},
     sandbox::{Enforced, Sandbox},
@@ -73,10 +72,10 @@ fn enter(config: &Config) -> Result<()> {
     }
 }
 
-/// The files that the sockets of a configuration need. A file may be replaced by another of its name, and one of TLS by another of its folder: so its folder can
-/// be read, unless the home is in it.
+/// The files that the sockets of a configuration need. A file may be replaced by another one of its name: so its folder can be read, unless something of the
+/// process with the keys is in it.
 fn files(config: &Config) -> Result<Sandbox> {
-    let mut files = Vec::new();
+    let mut files = config::authorities_of_environment();
     let mut sandbox = Sandbox::serving();
     for listener in &config.listeners {
         if let Tls::Implicit(identity) | Tls::Starttls(identity) = &listener.tls {
@@ -94,23 +93,32 @@ fn files(config: &Config) -> Result<Sandbox> {
     }
     files.extend(config.notice.iter().map(|notice| notice.template.clone()));
     files.extend(config.templates.bounce.clone());
-    files.extend(["SSL_CERT_DIR", "SSL_CERT_FILE"].into_iter().filter_map(env::var_os).map(PathBuf::from));
-    let homes: Vec<PathBuf> = homes(config);
+    let others = of_keys(config);
     for file in files {
         // What a link leads to is what is opened.
         for path in [fs::canonicalize(&file).ok(), Some(file)].into_iter().flatten() {
-            let folder = path.parent().filter(|folder| !homes.iter().any(|home| home.starts_with(folder)));
+            let folder = path.parent().filter(|folder| !others.iter().any(|other| other.starts_with(folder)));
             sandbox = sandbox.reads(folder.map_or_else(|| path.clone(), Path::to_path_buf));
         }
     }
     Ok(config.quarantine.iter().fold(sandbox, Sandbox::writes))
 }
 
-/// The homes of a configuration and of its tenants.
-fn homes(config: &Config) -> Vec<PathBuf> {
+/// What is of the process with the keys alone, of a configuration and of its tenants.
+fn of_keys(config: &Config) -> Vec<PathBuf> {
     let tenants = config.tenants.iter().filter_map(|tenant| tenant.config().ok());
-    let homes = std::iter::once(config).chain(tenants).filter_map(Config::home);
-    homes.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_path_buf())).collect()
+    let mut all = Vec::new();
+    for config in std::iter::once(config).chain(tenants) {
+        all.extend(config.keys.iter().map(|source| match source {
+            KeySource::File(path) | KeySource::Home(path, _) => path.clone(),
+        }));
+        let secrets = [&config.passphrases, &config.marker, &config.directory_password].into_iter().flatten();
+        let secrets = secrets.chain(config.tokens.iter().filter_map(|token| token.pin.as_ref()));
+        let binding = config.acme.as_ref().and_then(|acme| acme.binding.as_ref()).map(|(_, key)| key);
+        all.extend(secrets.chain(binding).filter_map(|secret| secret.path().ok()));
+    }
+    all.extend(config::credentials_directory().map(|folder| folder.join("any")));
+    all.into_iter().map(|path| fs::canonicalize(&path).unwrap_or(path)).collect()
 }
 
 async fn serve(
@@ -142,7 +150,8 @@ async fn serve(
         let config = configuration(&loaded)?;
         let limits = config.bounds.message.clone();
         let remote = link.remote(loaded.number, lists(&config), limits, Arc::clone(&counted), context.clone());
-        built(&mut listeners, &config, &remote)
+        let built = built(&mut listeners, &config, &remote);
+        if loaded.number > 1 { built.map_err(late) } else { built }
     };
     let tell = move |state| match state {
         State::Ready => reports.tell(&Report::Serving),
@@ -172,6 +181,16 @@ fn built(listeners: &mut ListenersBuilder, config: &Config, remote: &Arc<Remote>
             random,
         },
     )
+}
+
+/// A file that came after the start may be one that cannot be read.
+fn late(error: Error) -> Error {
+    match error.to_string().contains("permission denied") {
+        true => {
+            error.with_hint("restart the service: the process with the sockets may not read this file since it started")
+        }
+        false => error,
+    }
 }
 
 /// The program that takes mail, which the other process starts, else the server.
