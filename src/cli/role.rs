@@ -54,6 +54,7 @@ pub(super) fn run(role: Role) -> ExitCode {
     }
     let done = connection().and_then(|connection| match role {
         Role::Judge => service::judge(connection, log::start, log::within),
+        Role::Network => service::ask_network(connection),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::Directory;
+use serde::{Deserialize, Serialize};
+
+use super::{Directory, NetworkAccess};
 use crate::{
     base::{Clock, Limits, Network, Result},
     keys::{Findings, Keys, ProtocolName, Record, Source},
@@ -113,6 +115,8 @@ impl Default for Settings {
 pub struct Local {
     /// Its keys.
     pub keys: Arc<dyn Keys>,
+    /// What asks the network.
+    pub network: Arc<dyn NetworkAccess>,
     /// Merges two copies of one certificate.
     pub merge: fn(&Record, &Record) -> Result<Record>,
     /// Where what is found is kept, for all processes; `None`: in memory.
@@ -126,7 +130,7 @@ pub struct Local {
 }
 
 /// A kind of source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Method {
     /// A key server that verifies nothing (HKP over HTTPS).
     Hkp,
@@ -195,8 +199,7 @@ impl Method {
     }
 
     /// Octets of an answer. Source: DESIGN 8; the owner of an entry in a directory may keep years of certificates there.
-    #[cfg(feature = "discover")]
-    pub(super) fn octets(self) -> usize {
+    pub(crate) fn octets(self) -> usize {
         match self {
             Method::LdapPgp | Method::LdapSmime | Method::Wkd => 256 * 1024,
             Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Vks => 64 * 1024,

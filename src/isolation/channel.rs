@@ -11,13 +11,20 @@ use crate::base::{Error, Kind, Result};
 #[derive(Debug)]
 pub(super) struct Channel<S> {
     stream: S,
+    /// Octets of what is received.
+    most: u32,
     /// What was read and belongs to the next value.
     ahead: Zeroizing<Vec<u8>>,
 }
 
 impl<S: Read + Write> Channel<S> {
     pub(super) fn new(stream: S) -> Self {
-        Channel { stream, ahead: Zeroizing::default() }
+        Channel::within(stream, MAX_LENGTH)
+    }
+
+    /// One that receives no value of more than `most` octets.
+    pub(super) fn within(stream: S, most: u32) -> Self {
+        Channel { stream, most, ahead: Zeroizing::default() }
     }
 
     /// # Errors
@@ -43,7 +50,7 @@ impl<S: Read + Write> Channel<S> {
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
         self.read_to(HEAD)?;
         let length = self.ahead.first_chunk::<HEAD>().copied().map_or(0, u32::from_le_bytes);
-        if length > MAX_LENGTH {
+        if length > self.most {
             return Err(gone(&"it says more than it may"));
         }
         let end = HEAD + usize::try_from(length).unwrap_or(usize::MAX);

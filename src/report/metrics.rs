@@ -45,6 +45,7 @@ struct Figures {
     reloads: BTreeMap<&'static str, u64>,
     /// Processes that ended while they handled a message.
     judges_ended: u64,
+    networks_ended: u64,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, fate and cause: recipients.
@@ -421,6 +422,11 @@ impl Metrics {
     /// Counts a process that ended while it handled a message.
     pub fn judge_ended(&self) {
         self.figures().judges_ended += 1;
+    }
+
+    /// Counts a process for the network that ended while it was needed.
+    pub fn network_ended(&self) {
+        self.figures().networks_ended += 1;
     }
 
     /// Counts a failed reload; the old configuration stays in force.

@@ -50,6 +50,8 @@ enum Work {
     /// It reads and writes files.
     #[default]
     Files,
+    /// It speaks with other machines, by connections that it opens.
+    Networking,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
@@ -88,6 +90,11 @@ impl Sandbox {
         Sandbox { work: Work::Computing, ..Sandbox::default() }
     }
 
+    /// Keeps what is open, and the network: sockets of TCP and UDP. Nobody can connect to it, and it opens no file and no socket of this machine.
+    pub fn network() -> Sandbox {
+        Sandbox { work: Work::Networking, ..Sandbox::default() }
+    }
+
     /// Keeps reading a file, or everything in a folder. A path that is not there stays so.
     pub fn reads(mut self, path: impl Into<PathBuf>) -> Sandbox {
         self.readable.insert(path.into());
@@ -114,6 +121,7 @@ impl Sandbox {
         let calls = match self.work {
             Work::Computing => calls::bound_to_computing(),
             Work::Files => calls::bound(),
+            Work::Networking => calls::bound_to_network(),
         };
         let calls = calls.map_err(refused)?;
         Ok(match (files, calls) {
@@ -124,16 +132,21 @@ impl Sandbox {
     }
 
     fn bound_files(&self) -> Result<Enforced> {
+        // Which ports other machines have is not known.
+        let ports = match self.work {
+            Work::Computing | Work::Files => AccessNet::from_all(ABI_KNOWN),
+            Work::Networking => AccessNet::BindTcp.into(),
+        };
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(ABI_KNOWN))
-            .and_then(|rules| rules.handle_access(AccessNet::from_all(ABI_KNOWN)))
+            .and_then(|rules| rules.handle_access(ports))
             .and_then(|rules| rules.scope(Scope::from_all(ABI_KNOWN)));
         let mut rules = rules.and_then(Ruleset::create).map_err(refused)?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let readable = self.readable.iter().map(|path| (path.clone(), read));
         let (system, devices) = match self.work {
-            Work::Computing => (&[][..], &[][..]),
+            Work::Computing | Work::Networking => (&[][..], &[][..]),
             Work::Files => (SYSTEM, DEVICES),
         };
         let readable = readable.chain(system.iter().map(|path| (PathBuf::from(path), read)));

@@ -10,6 +10,7 @@
 //! ```
 
 mod approving;
+mod asking;
 mod auditing;
 mod discovery;
 mod enrolling;
@@ -41,6 +42,7 @@ use tokio::{runtime, sync::mpsc};
 
 pub use self::{
     approving::ApprovingHandler,
+    asking::{Asking, ask_network},
     auditing::AuditingHandler,
     discovery::{record_choices, with_network, with_statuses},
     enrolling::EnrollingHandler,
@@ -70,7 +72,7 @@ use crate::{
 /// A service that is configured by one file.
 pub struct Service {
     path: PathBuf,
-    environment: MakeEnvironment,
+    environment: Box<dyn FnMut(&Config, &Asking) -> Result<Environment> + Send>,
     roles: Option<Roles>,
     inherited: Vec<Inherited>,
     notify: Box<dyn Fn(State) + Send>,
@@ -81,21 +83,24 @@ impl Service {
     pub fn new(path: impl Into<PathBuf>) -> Service {
         Service {
             path: path.into(),
-            environment: Box::new(Environment::of),
+            environment: Box::new(Environment::asking),
             roles: None,
             inherited: Vec::new(),
             notify: Box::new(|_| {}),
         }
     }
 
-    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration, and of each tenant.
+    /// Takes keys, time and randomness from `environment` instead of [`Environment::asking`]. It is called for each load of the configuration, and of each tenant.
     #[must_use]
-    pub fn with_environment(self, environment: impl FnMut(&Config) -> Result<Environment> + Send + 'static) -> Service {
+    pub fn with_environment(
+        self,
+        environment: impl FnMut(&Config, &Asking) -> Result<Environment> + Send + 'static,
+    ) -> Service {
         Service { environment: Box::new(environment), ..self }
     }
 
-    /// Handles mail in processes of this program, if the configuration does not say otherwise ([`Isolation`](crate::config::Isolation)). Without it, mail is
-    /// handled in this process.
+    /// Handles mail in processes of this program, and asks the network in one, if the configuration does not say otherwise ([`Isolation`](crate::config::Isolation)). Without it, this
+    /// process does both.
     #[must_use]
     pub fn with_roles(self, roles: Roles) -> Service {
         Service { roles: Some(roles), ..self }
@@ -134,8 +139,10 @@ impl Service {
     ///
     /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
-        let Service { path, environment, roles, inherited, notify } = self;
+        let Service { path, mut environment, roles, inherited, notify } = self;
         let metrics = Arc::new(Metrics::default());
+        let asking = roles.as_ref().map_or_else(Asking::default, |roles| Asking::by(roles, &metrics));
+        let environment: MakeEnvironment = Box::new(move |config| environment(config, &asking));
         let mut builder = Builder::new(path, environment, roles, Arc::clone(&metrics));
         serve::serve(|| builder.build(), &inherited, metrics, events, notify).await
     }

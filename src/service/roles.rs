@@ -7,16 +7,19 @@ use std::{process::Command, sync::Arc};
 pub enum Role {
     /// It reads mail, and decides ([`judge`](super::judge)).
     Judge,
+    /// It asks the network for keys and revocations ([`ask_network`](super::ask_network)).
+    Network,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 1] = [Role::Judge];
+    pub const ALL: [Role; 2] = [Role::Judge, Role::Network];
 
     /// Its name, as in the list of processes.
     pub fn name(self) -> &'static str {
         match self {
             Role::Judge => "judge",
+            Role::Network => "network",
         }
     }
 }
@@ -33,11 +36,15 @@ impl Role {
 /// };
 ///
 /// fn main() -> Result<()> {
-///     // The same program is started again, to handle mail.
-///     if env::args().nth(1).as_deref() == Some(Role::Judge.name()) {
+///     // The same program is started again, to handle mail and to ask the network.
+///     let own = env::args().nth(1);
+///     if let Some(role) = Role::ALL.into_iter().find(|role| own.as_deref() == Some(role.name())) {
 ///         let connection = io::stdin().as_fd().try_clone_to_owned();
-///         let connection = connection.map_err(|error| Error::io("standard input", &error))?;
-///         return service::judge(File::from(connection), |_| {}, |_| {});
+///         let connection = File::from(connection.map_err(|error| Error::io("standard input", &error))?);
+///         return match role {
+///             Role::Judge => service::judge(connection, |_| {}, |_| {}),
+///             Role::Network => service::ask_network(connection),
+///         };
 ///     }
 ///     let start = |role: Role| {
 ///         let mut command = Command::new("/proc/self/exe");

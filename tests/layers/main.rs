@@ -59,7 +59,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sandbox", &["base"]),
-    ("isolation", &["base", "crypto", "mail", "keys", "policy", "engine", "sandbox"]),
+    ("isolation", &["base", "crypto", "mail", "keys", "discover", "policy", "engine", "sandbox"]),
     // report: which Authentication-Results are believed.
     ("acme", &["audit", "base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.

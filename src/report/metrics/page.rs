@@ -80,6 +80,12 @@ impl Metrics {
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_judges_ended_total", "counter", "processes that ended while they handled a message");
         page.lines(std::iter::once((String::new(), figures.judges_ended)));
+        page.head(
+            "postseal_network_ended_total",
+            "counter",
+            "processes for the network that ended while they were needed",
+        );
+        page.lines(std::iter::once((String::new(), figures.networks_ended)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
         page.lines(
             figures.readiness.iter().map(|readiness| (String::new(), u64::from(*readiness == Readiness::Ready))),
