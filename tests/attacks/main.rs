@@ -5,6 +5,7 @@ mod exhaustion;
 mod handler;
 mod judges;
 mod limits;
+mod network;
 mod oracle;
 mod pgp;
 mod pki;
