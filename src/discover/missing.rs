@@ -1,6 +1,7 @@
 //! In place of the sources, in a build without them (Cargo feature `discover`): nobody is asked, and whether there is a key is not known.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -125,6 +126,11 @@ impl Keys for Missing {
 pub struct NetworkSettings;
 
 impl NetworkSettings {
+    /// None.
+    pub fn ports(&self) -> Option<BTreeSet<u16>> {
+        Some(BTreeSet::new())
+    }
+
     /// Reads no file.
     pub fn read(_: &Settings) -> NetworkSettings {
         NetworkSettings

@@ -1,12 +1,13 @@
 //! What asking the network takes of a configuration and of this machine, with the content of files in the place of their names: it can be sent to a process
 //! that opens no file.
 
-use std::fs;
+use std::{collections::BTreeSet, fs, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Directory, Dnssec, Settings,
+    addresses::PUBLIC_PORTS,
     dane::Prover,
     dns::NameServers,
     roots::{self, Roots},
@@ -27,6 +28,17 @@ pub struct NetworkSettings {
 }
 
 impl NetworkSettings {
+    /// The ports of TCP that servers of these settings have; `None`: any, because within networks that are allowed every port may be asked.
+    pub fn ports(&self) -> Option<BTreeSet<u16>> {
+        if !self.allowed.is_empty() {
+            return None;
+        }
+        let names = self.name_servers.as_ref().ok().and_then(|servers| servers.addresses().ok()).unwrap_or_default();
+        let directory = self.directory.iter().flat_map(|(directory, _)| &directory.servers);
+        let named = names.iter().map(SocketAddr::port).chain(directory.map(|server| server.port));
+        Some(PUBLIC_PORTS.into_iter().chain(named).collect())
+    }
+
     /// Reads the files that `settings` name, and those of this machine.
     pub fn read(settings: &Settings) -> NetworkSettings {
         let roots = roots::read(settings.roots.as_deref());

@@ -1,6 +1,6 @@
 //! What the process that asks the network is told, and what it says.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -23,8 +23,8 @@ pub(super) enum Call {
     Forget(u64),
     /// Settings, and their number.
     Settings { number: u64, settings: Box<NetworkSettings> },
-    /// The first one. A process of another version does not read it.
-    Start { version: String },
+    /// The first one. A process of another version does not read it. `ports` are those that it connects to by TCP; `None`: all.
+    Start { version: String, ports: Option<BTreeSet<u16>> },
 }
 
 /// What is asked: a method of [`NetworkAccess`](crate::discover::NetworkAccess).

@@ -104,7 +104,10 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        super::asked::{Found, Reply},
+        *,
+    };
 
     fn pair() -> (Channel<UnixStream>, Channel<UnixStream>) {
         let (one, other) = UnixStream::pair().unwrap();
@@ -143,6 +146,19 @@ mod tests {
             raw.write_all(&octets).unwrap();
             drop(raw);
             let _ = other.receive::<Result<super::super::questions::Answer>>();
+        }
+
+        #[test]
+        fn any_octets_are_a_reply_of_the_network_or_an_error(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (one, mut other) = pair();
+            let mut raw = one.stream;
+            raw.write_all(&u32::try_from(octets.len()).unwrap().to_le_bytes()).unwrap();
+            raw.write_all(&octets).unwrap();
+            drop(raw);
+            if let Ok(Reply::Answer { answer: Ok(Found::Values(values)), .. }) = other.receive::<Reply>() {
+                let octets: usize = values.values().unwrap_or_default().iter().map(Vec::len).sum();
+                assert!(octets <= 200);
+            }
         }
     }
 }

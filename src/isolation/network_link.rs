@@ -1,7 +1,7 @@
 //! One process that asks the network, from outside, and the questions that it has not answered.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     io,
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -32,6 +32,9 @@ pub(super) type Ended = Arc<dyn Fn() + Send + Sync>;
 pub(super) struct Link {
     sending: Mutex<Sending>,
     shared: Arc<Shared>,
+    enforced: Enforced,
+    /// It connects to these ports by TCP; `None`: to all.
+    ports: Option<BTreeSet<u16>>,
     since: Instant,
 }
 
@@ -70,12 +73,12 @@ struct Waiting {
 }
 
 impl Link {
-    /// Starts a process.
+    /// Starts a process, which connects to these ports by TCP; `None`: to all.
     ///
     /// # Errors
     ///
     /// `Unavailable`: it does not start.
-    pub(super) fn start(mut command: Command, ended: Ended) -> Result<(Link, Enforced)> {
+    pub(super) fn start(mut command: Command, ports: Option<BTreeSet<u16>>, ended: Ended) -> Result<Link> {
         let io = |error: io::Error| Error::unavailable(format!("the process for the network: {error}").to_lowercase());
         let (own, other) = UnixStream::pair().map_err(io)?;
         own.set_read_timeout(Some(STARTING)).and_then(|()| own.set_write_timeout(Some(STUCK))).map_err(io)?;
@@ -85,7 +88,7 @@ impl Link {
         let started = (|| {
             let mut reading = Channel::within(own.try_clone().map_err(io)?, MOST_SAID);
             let mut channel = Channel::new(own.try_clone().map_err(io)?);
-            channel.send(&Call::Start { version: VERSION.to_owned() })?;
+            channel.send(&Call::Start { version: VERSION.to_owned(), ports: ports.clone() })?;
             let Reply::Ready(enforced) = reading.receive()? else {
                 return Err(gone(&"it does not say that it is ready"));
             };
@@ -104,10 +107,24 @@ impl Link {
         let read = Arc::clone(&shared);
         let sending = Mutex::new(Sending { channel, told: HashSet::new() });
         // From here on, what is dropped ends the process.
-        let link = Link { sending, shared, since: Instant::now() };
+        let link = Link { sending, shared, enforced, ports, since: Instant::now() };
         let reader = thread::Builder::new().name("network".to_owned()).spawn(move || read.read(reading));
         reader.map_err(io)?;
-        Ok((link, enforced))
+        Ok(link)
+    }
+
+    /// How much of what it gave up the kernel enforces.
+    pub(super) fn enforced(&self) -> Enforced {
+        self.enforced
+    }
+
+    /// Whether servers at these ports may be asked.
+    pub(super) fn reaches(&self, ports: Option<&BTreeSet<u16>>) -> bool {
+        match (&self.ports, ports) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(ports)) => ports.is_subset(own),
+        }
     }
 
     /// Whether it may be asked: it runs, answers, and was not asked for too long.
@@ -260,12 +277,12 @@ impl Shared {
         }
         let how = how_ended(end(&mut state.child));
         state.over = Some(how.clone());
-        state.waiting.clear();
         drop(state);
-        self.freed.notify_all();
         let _ = self.stream.shutdown(Shutdown::Both);
         tracing::error!(event = "network-ended", how, %error);
         (self.ended)();
+        self.state().waiting.clear();
+        self.freed.notify_all();
     }
 
     /// Why there is no answer.

@@ -1,11 +1,9 @@
 //! The process that asks the network, from outside: a new one takes the place of one that ended.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     process::Command,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -29,10 +27,17 @@ use crate::{
 pub struct NetworkProcess {
     program: Box<dyn Fn() -> Command + Send + Sync>,
     ended: Ended,
-    link: Mutex<Arc<Link>>,
-    enforced: Enforced,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The process that is asked now.
+    link: Option<Arc<Link>>,
+    /// The ports of the configurations, by the numbers of their settings.
+    ports: BTreeMap<u64, Option<BTreeSet<u16>>>,
     /// The number of the next settings.
-    next: AtomicU64,
+    next: u64,
 }
 
 /// [`NetworkAccess`] by another process.
@@ -40,47 +45,61 @@ pub struct RemoteAccess {
     process: Arc<NetworkProcess>,
     number: u64,
     settings: NetworkSettings,
+    enforced: Enforced,
 }
 
 impl NetworkProcess {
-    /// Starts the first one. `program` starts a process that calls [`NetworkRole::serve`](super::NetworkRole::serve) with its standard input; `ended` is called
-    /// when one ended that was still needed.
+    /// `program` starts a process that calls [`NetworkRole::serve`](super::NetworkRole::serve) with its standard input; `ended` is called when one ended that was
+    /// still needed.
+    pub fn new(
+        program: impl Fn() -> Command + Send + Sync + 'static,
+        ended: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<NetworkProcess> {
+        let (program, ended) = (Box::new(program), Arc::new(ended));
+        Arc::new(NetworkProcess { program, ended, state: Mutex::default() })
+    }
+
+    /// Asks by these settings. Starts a process if none runs, or none that may ask their servers.
     ///
     /// # Errors
     ///
     /// `Unavailable`: it does not start.
-    pub fn new(
-        program: impl Fn() -> Command + Send + Sync + 'static,
-        ended: impl Fn() + Send + Sync + 'static,
-    ) -> Result<NetworkProcess> {
-        let ended: Ended = Arc::new(ended);
-        let (link, enforced) = Link::start(program(), Arc::clone(&ended))?;
-        let link = Mutex::new(Arc::new(link));
-        Ok(NetworkProcess { program: Box::new(program), ended, link, enforced, next: AtomicU64::new(0) })
-    }
-
-    /// How much of what it gives up the kernel enforces.
-    pub fn enforced(&self) -> Enforced {
-        self.enforced
-    }
-
-    /// Asks by these settings.
-    pub fn access(self: &Arc<Self>, settings: NetworkSettings) -> RemoteAccess {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        RemoteAccess { process: Arc::clone(self), number, settings }
+    pub fn access(self: &Arc<Self>, settings: NetworkSettings) -> Result<RemoteAccess> {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.ports.insert(number, settings.ports());
+        let link = self.link(&mut state).inspect_err(|_| drop(state.ports.remove(&number)))?;
+        Ok(RemoteAccess { process: Arc::clone(self), number, settings, enforced: link.enforced() })
     }
 
     /// The process that is asked now.
-    fn link(&self) -> Result<Arc<Link>> {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if !link.is_usable() {
-            *link = Arc::new(Link::start((self.program)(), Arc::clone(&self.ended))?.0);
+    fn link(&self, state: &mut State) -> Result<Arc<Link>> {
+        // Those of all configurations: one process works for them.
+        let ports = state.ports.values().try_fold(BTreeSet::new(), |mut all, ports| {
+            all.extend(ports.as_ref()?);
+            Some(all)
+        });
+        match &state.link {
+            Some(link) if link.reaches(ports.as_ref()) && link.is_usable() => Ok(Arc::clone(link)),
+            _ => {
+                let link = Arc::new(Link::start((self.program)(), ports, Arc::clone(&self.ended))?);
+                Ok(Arc::clone(state.link.insert(link)))
+            }
         }
-        Ok(Arc::clone(&link))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RemoteAccess {
+    /// How much of what the process gave up the kernel enforces.
+    pub fn enforced(&self) -> Enforced {
+        self.enforced
+    }
+
     /// What `read` finds in the answer to a question. A process that answers another question is ended.
     fn ask<T>(
         &self,
@@ -89,7 +108,8 @@ impl RemoteAccess {
         deadline: Instant,
         read: impl FnOnce(Found) -> Option<T>,
     ) -> Result<T, Failure> {
-        let link = self.process.link().map_err(|error| Failure::Failed(error.to_string()))?;
+        let link = self.process.link(&mut self.process.state());
+        let link = link.map_err(|error| Failure::Failed(error.to_string()))?;
         let found = link.ask((self.number, &self.settings), question, most, deadline)?;
         read(found).ok_or_else(|| link.end(&"it answers another question"))
     }
@@ -97,8 +117,13 @@ impl RemoteAccess {
 
 impl Drop for RemoteAccess {
     fn drop(&mut self) {
-        let link = Arc::clone(&self.process.link.lock().unwrap_or_else(PoisonError::into_inner));
-        link.forget(self.number);
+        let mut state = self.process.state();
+        state.ports.remove(&self.number);
+        let link = state.link.clone();
+        drop(state);
+        if let Some(link) = link {
+            link.forget(self.number);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The process that asks the network, from within.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
@@ -32,6 +32,7 @@ use crate::{
 pub struct NetworkRole {
     reading: Channel<File>,
     saying: Channel<File>,
+    ports: Option<BTreeSet<u16>>,
 }
 
 impl NetworkRole {
@@ -43,11 +44,13 @@ impl NetworkRole {
     pub fn start(connection: File) -> Result<NetworkRole> {
         let saying = connection.try_clone().map_err(|error| Error::io("the connection to the service", &error))?;
         let mut reading = Channel::new(connection);
-        let Call::Start { version } = reading.receive()? else { return Err(gone(&"its first order is not to start")) };
+        let Call::Start { version, ports } = reading.receive()? else {
+            return Err(gone(&"its first order is not to start"));
+        };
         if version != VERSION {
             return Err(gone(&format_args!("it is of version {version}, and this one of {VERSION}")));
         }
-        Ok(NetworkRole { reading, saying: Channel::new(saying) })
+        Ok(NetworkRole { reading, saying: Channel::new(saying), ports })
     }
 
     /// Gives up everything but its connection and the network, and answers questions until the other process is gone: each in a thread of its own, so that a
@@ -64,7 +67,7 @@ impl NetworkRole {
         DirectAccess::prepare()?;
         // The first random number of a process looks for the devices of the machine.
         SystemRandom.fill(&mut [0])?;
-        let enforced = Sandbox::network().enter()?;
+        let enforced = Sandbox::network(self.ports).enter()?;
         self.saying.send(&Reply::Ready(enforced))?;
         let saying = Arc::new(Mutex::new(self.saying));
         let mut known: HashMap<u64, Arc<dyn NetworkAccess>> = HashMap::new();

@@ -11,8 +11,8 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub struct Sandbox {
     readable: BTreeSet<PathBuf>,
     writable: BTreeSet<PathBuf>,
     work: Work,
+    /// Ports of other machines; `None`: all.
+    ports: Option<BTreeSet<u16>>,
 }
 
 /// What a process does after it gave up the rest.
@@ -90,9 +92,10 @@ impl Sandbox {
         Sandbox { work: Work::Computing, ..Sandbox::default() }
     }
 
-    /// Keeps what is open, and the network: sockets of TCP and UDP. Nobody can connect to it, and it opens no file and no socket of this machine.
-    pub fn network() -> Sandbox {
-        Sandbox { work: Work::Networking, ..Sandbox::default() }
+    /// Keeps what is open, and the network: sockets of TCP and UDP. Nobody can connect to it, and it opens no file and no socket of this machine. By TCP it
+    /// connects to these ports alone; `None`: to all.
+    pub fn network(ports: Option<BTreeSet<u16>>) -> Sandbox {
+        Sandbox { work: Work::Networking, ports, ..Sandbox::default() }
     }
 
     /// Keeps reading a file, or everything in a folder. A path that is not there stays so.
@@ -132,10 +135,9 @@ impl Sandbox {
     }
 
     fn bound_files(&self) -> Result<Enforced> {
-        // Which ports other machines have is not known.
-        let ports = match self.work {
-            Work::Computing | Work::Files => AccessNet::from_all(ABI_KNOWN),
-            Work::Networking => AccessNet::BindTcp.into(),
+        let ports = match (self.work, &self.ports) {
+            (Work::Networking, None) => AccessNet::BindTcp.into(),
+            _ => AccessNet::from_all(ABI_KNOWN),
         };
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
@@ -158,6 +160,9 @@ impl Sandbox {
             let Ok(opened) = PathFd::new(&path) else { continue };
             let access = if path.is_dir() { access } else { access & AccessFs::from_file(ABI_KNOWN) };
             rules = rules.add_rule(PathBeneath::new(opened, access)).map_err(refused)?;
+        }
+        for port in self.ports.iter().flatten() {
+            rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).map_err(refused)?;
         }
         Ok(match rules.restrict_self().map_err(refused)?.ruleset {
             RulesetStatus::FullyEnforced => Enforced::Fully,

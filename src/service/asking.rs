@@ -1,9 +1,6 @@
 //! How the service asks the network for keys and revocations: by a process that has nothing else, or by itself.
 
-use std::{
-    fs::File,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fs::File, sync::Arc};
 
 use super::{
     judging::check_enforced,
@@ -19,19 +16,13 @@ use crate::{
 
 /// How the network is asked. Clones share the process. By default, this process asks.
 #[derive(Clone, Default)]
-pub struct Asking(Option<Arc<Started>>);
-
-struct Started {
-    roles: Roles,
-    metrics: Arc<Metrics>,
-    process: Mutex<Option<Arc<NetworkProcess>>>,
-}
+pub struct Asking(Option<Arc<NetworkProcess>>);
 
 impl Asking {
     /// By a process of `roles`, if a configuration does not say otherwise.
     pub(super) fn by(roles: &Roles, metrics: &Arc<Metrics>) -> Asking {
         let (roles, metrics) = (roles.clone(), Arc::clone(metrics));
-        Asking(Some(Arc::new(Started { roles, metrics, process: Mutex::default() })))
+        Asking(Some(NetworkProcess::new(move || roles.command(Role::Network), move || metrics.network_ended())))
     }
 
     /// What asks by the settings of `config`; `None`: it has nothing to ask. The files that the settings name are read now, where another process asks.
@@ -47,29 +38,15 @@ impl Asking {
                 None => return Ok(None),
             },
         };
-        let started = match &self.0 {
+        let process = match &self.0 {
             // A policy that is log-only asks nobody.
-            Some(started) if config.isolation != Isolation::None && !config.is_log_only() => started,
+            Some(process) if config.isolation != Isolation::None && !config.is_log_only() => process,
             _ => return Ok(Some(Arc::new(DirectAccess::new(&settings)))),
         };
-        let process = started.process()?;
-        check_enforced(Role::Network, process.enforced(), config.isolation)?;
-        Ok(Some(Arc::new(process.access(NetworkSettings::read(&settings)))))
-    }
-}
-
-impl Started {
-    /// The process of the whole service.
-    fn process(&self) -> Result<Arc<NetworkProcess>> {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(process) = &*process {
-            return Ok(Arc::clone(process));
-        }
-        let (roles, metrics) = (self.roles.clone(), Arc::clone(&self.metrics));
-        let new = NetworkProcess::new(move || roles.command(Role::Network), move || metrics.network_ended());
-        let new =
-            Arc::new(new.map_err(|error| error.with_hint("isolation = \"none\" asks the network in one process"))?);
-        Ok(Arc::clone(process.insert(new)))
+        let access = process.access(NetworkSettings::read(&settings));
+        let access = access.map_err(|error| error.with_hint("isolation = \"none\" asks the network in one process"))?;
+        check_enforced(Role::Network, access.enforced(), config.isolation)?;
+        Ok(Some(Arc::new(access)))
     }
 }
 

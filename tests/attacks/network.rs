@@ -24,7 +24,7 @@ use std::{
 use postseal::{
     base::Network,
     discover::{
-        Method, NetworkAccess, NetworkSettings, Settings, SignedKeys,
+        Clear, Directory, Filter, LdapServer, Method, NetworkAccess, NetworkSettings, Settings, SignedKeys,
         http::{Bounds, Failure, Plain},
     },
     isolation::{NetworkProcess, NetworkRole, RemoteAccess},
@@ -66,14 +66,19 @@ fn started(program: impl Fn() -> Command + Send + Sync + 'static, ended: &Arc<At
     let count = move || {
         ended.fetch_add(1, Ordering::SeqCst);
     };
-    Arc::new(NetworkProcess::new(program, count).unwrap())
+    NetworkProcess::new(program, count)
 }
 
 /// It may ask these networks beside public ones.
 fn access(process: &Arc<NetworkProcess>, allowed: &[&str]) -> RemoteAccess {
     let allowed = allowed.iter().map(|one| Network::parse(one).unwrap()).collect();
-    let settings = Settings { name_servers: vec!["127.0.0.1:1".parse().unwrap()], allowed, ..Settings::default() };
-    process.access(NetworkSettings::read(&settings))
+    by(process, Settings { allowed, ..Settings::default() })
+}
+
+/// By these settings, and no name server.
+fn by(process: &Arc<NetworkProcess>, settings: Settings) -> RemoteAccess {
+    let settings = Settings { name_servers: vec!["127.0.0.1:1".parse().unwrap()], ..settings };
+    process.access(NetworkSettings::read(&settings)).unwrap()
 }
 
 fn bounds(octets: usize, milliseconds: u64) -> Bounds {
@@ -88,9 +93,20 @@ fn the_process_for_the_network_has_the_network_and_nothing_else() {
     lab.write("secret", "secret");
     let ports = [tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port()];
     let process = taken(&format!("{} {} {}", ports[0], ports[1], lab.path("").display()), &Arc::default());
-    let said = access(&process, &[]).get("reach", &bounds(1 << 16, 10_000)).unwrap();
+    // A directory has this port.
+    let directory = Directory {
+        servers: vec![LdapServer::parse(&format!("ldap://127.0.0.1:{}", ports[0])).unwrap()],
+        clear: Clear::Refuse,
+        roots: None,
+        bind_dn: None,
+        password: None,
+        base: String::new(),
+        filter: Filter::parse("(mail={address})").unwrap(),
+    };
+    let access = by(&process, Settings { directory: Some(directory), ..Settings::default() });
+    let said = access.get("reach", &bounds(1 << 16, 10_000)).unwrap();
     drop(local);
-    if matches!(process.enforced(), Enforced::CallsOnly | Enforced::Nothing) {
+    if matches!(access.enforced(), Enforced::CallsOnly | Enforced::Nothing) {
         println!("NOT TESTED: what the process for the network reaches: this kernel has no Landlock");
         return;
     }
@@ -115,11 +131,12 @@ fn the_process_for_the_network_has_the_network_and_nothing_else() {
         "refused: bound the service",
         "refused: end the service",
         "refused: take more memory",
+        "refused: connect by TCP to another port",
         "done: connect by TCP",
         "done: send by UDP",
         "done: start a thread",
     ];
-    assert_eq!(String::from_utf8(said).unwrap().lines().collect::<Vec<_>>(), expected, "{:?}", process.enforced());
+    assert_eq!(String::from_utf8(said).unwrap().lines().collect::<Vec<_>>(), expected, "{:?}", access.enforced());
 }
 
 /// A process that says what it may not is ended, and the next question goes to another one.
@@ -187,7 +204,7 @@ fn what_one_configuration_may_ask_another_may_not() {
     assert_eq!(one.get(&url, &bounds(4, 5_000)), Err(Failure::Unfit("the answer is larger than 4 octets".to_owned())));
     // Settings whose files cannot be read fail the look-ups that need them.
     let settings = Settings { roots: Some(PathBuf::from("/none.pem")), ..Settings::default() };
-    let failure = process.access(NetworkSettings::read(&settings)).get(&url, &bounds(100, 5_000)).unwrap_err();
+    let failure = by(&process, settings).get(&url, &bounds(100, 5_000)).unwrap_err();
     assert!(failure.to_string().contains("/none.pem"), "{failure}");
 }
 
@@ -236,9 +253,9 @@ fn within() {
     let mut port = || words.next().unwrap().parse().unwrap();
     let ports = [port(), port()];
     let folder = PathBuf::from(words.next().unwrap());
-    // What a service of another machine would need, made before it gives everything up.
+    // A socket to which somebody has connected, made before it gives everything up.
     let listening = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
-    listening.set_nonblocking(true).unwrap();
+    let _client = listening.local_addr().and_then(TcpStream::connect).unwrap();
     let open = |_| {
         let taken = Taken { ports, folder: folder.clone(), listening: Arc::clone(&listening) };
         Arc::new(taken) as Arc<dyn NetworkAccess>
@@ -305,9 +322,7 @@ impl Taken {
         tell("run a program", Command::new("/bin/true").status().map(drop));
         tell("run this program", Command::new("/proc/self/exe").status().map(drop));
         tell("listen by TCP", TcpListener::bind("127.0.0.1:0").map(drop));
-        let own = self.listening.local_addr().and_then(TcpStream::connect).unwrap();
         tell("accept a connection", self.listening.accept().map(drop));
-        drop(own);
         tell("connect to a service of this machine", UnixStream::connect(path("socket")).map(drop));
         tell("listen for services of this machine", UnixListener::bind(path("more")).map(drop));
         tell("make a socket pair", UnixStream::pair().map(drop));
@@ -327,6 +342,8 @@ impl Taken {
         let raised = rustix::process::setrlimit(rustix::process::Resource::Data, more);
         tell("take more memory", raised.map_err(Into::into));
         let [tcp, udp] = self.ports;
+        let other = self.listening.local_addr().unwrap();
+        tell("connect by TCP to another port", TcpStream::connect(other).map(drop));
         tell("connect by TCP", TcpStream::connect(("127.0.0.1", tcp)).map(drop));
         let sent = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", udp)));
         tell("send by UDP", sent.map(drop));

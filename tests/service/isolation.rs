@@ -102,15 +102,27 @@ fn the_setting_says_how_far_they_are_apart() {
         println!("NOT TESTED: isolation = \"require\": Linux {release} does not enforce all of it");
         return;
     }
-    let strict = Proxy::start(sink.port(), "isolation = \"require\"");
+    // With something to ask of the network, there is a process for that too, and the same one after a reload.
+    let strict = Proxy::start(sink.port(), "isolation = \"require\"\ndiscovery.refresh = 7");
     send(&strict, &sink);
     assert!(!strict.judges().is_empty());
+    let networks = || {
+        let is_one =
+            |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(b"postseal: network"));
+        strict.processes().into_iter().filter(is_one).collect::<Vec<_>>()
+    };
+    let before = networks();
+    assert_eq!(before.len(), 1, "{}", strict.log());
+    strict.reload("event=configuration-loaded");
+    assert_eq!(networks(), before);
 }
 
 /// Nobody runs as one by hand: it waits for the service, and ends without it.
 #[test]
-fn a_judge_without_a_service_ends() {
-    let mut alone = Command::new(POSTSEAL);
-    alone.arg0("postseal: judge").stdin(Stdio::null());
-    Done::of(alone.output().unwrap()).refused(75, "another process of the service");
+fn a_process_without_a_service_ends() {
+    for name in ["postseal: judge", "postseal: network"] {
+        let mut alone = Command::new(POSTSEAL);
+        alone.arg0(name).stdin(Stdio::null());
+        Done::of(alone.output().unwrap()).refused(75, "another process of the service");
+    }
 }
