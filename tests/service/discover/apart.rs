@@ -24,7 +24,8 @@ const FOUND: [[&str; 3]; 2] = [
     ["found", "discover = true", "encrypt"],
 ];
 
-fn to(recipient: &'static str) -> Letter<'static> {
+/// A letter of a trusted client.
+pub(super) fn to(recipient: &'static str) -> Letter<'static> {
     Letter {
         client: TRUSTED,
         sender: "alice@example.org",
