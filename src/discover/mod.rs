@@ -32,6 +32,7 @@ mod key_server;
 mod ldap;
 #[cfg(feature = "discover")]
 mod look_up;
+mod method;
 #[cfg(not(feature = "discover"))]
 mod missing;
 #[cfg(not(feature = "discover"))]
@@ -66,6 +67,7 @@ pub use fetch::{Fetch, FetchOutcome, StatementKind, StatusLocal};
 pub use filter::Filter;
 #[cfg(feature = "discover")]
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
+pub use method::Method;
 #[cfg(not(feature = "discover"))]
 pub use missing::{DirectAccess, Discovery, NetworkSettings, Refreshed, Statuses};
 #[cfg(not(feature = "discover"))]
@@ -74,6 +76,6 @@ pub use missing_http as http;
 pub use network_settings::NetworkSettings;
 #[cfg(feature = "discover")]
 pub use refresh::Refreshed;
-pub use settings::{Dnssec, Local, Method, Nonce, RevocationFetch, Settings};
+pub use settings::{Dnssec, Local, Nonce, RevocationFetch, Settings};
 #[cfg(feature = "discover")]
 pub use status::{FetchedPath, Occasion, ReadCertificates, Status, Statuses, Told, issuers};

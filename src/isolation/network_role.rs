@@ -19,7 +19,7 @@ use super::{
     setup::VERSION,
 };
 use crate::{
-    base::{Error, Random, Result, SystemRandom},
+    base::{Error, Result},
     discover::{
         DirectAccess, NetworkAccess, NetworkSettings,
         http::{Bounds, Failure},
@@ -65,8 +65,6 @@ impl NetworkRole {
         // Other processes of the same user must not read its memory, which has the password of the directory.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         DirectAccess::prepare()?;
-        // The first random number of a process looks for the devices of the machine.
-        SystemRandom.fill(&mut [0])?;
         let enforced = Sandbox::network(self.ports).enter()?;
         self.saying.send(&Reply::Ready(enforced))?;
         let saying = Arc::new(Mutex::new(self.saying));

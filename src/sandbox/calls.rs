@@ -61,7 +61,7 @@ pub(super) fn bound_to_network() -> Result<Calls, Error> {
         let levels = levels.into_iter().map(|level| SeccompRule::new(vec![level]));
         rules.insert(call, levels.collect::<Result<_, _>>().map_err(Error::Backend)?);
     }
-    let without_waiting = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(libc::FIONBIO));
+    let without_waiting = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, FIONBIO);
     let without_waiting = SeccompRule::new(vec![without_waiting.map_err(Error::Backend)?]).map_err(Error::Backend)?;
     rules.insert(libc::SYS_ioctl, vec![without_waiting]);
     apply(rules)
@@ -194,6 +194,9 @@ const COMPUTING: &[i64] = &[
 
 /// `SOCK_TYPE_MASK` of linux/net.h.
 const KINDS_OF_SOCKETS: u64 = 0xf;
+
+/// `FIONBIO` of asm-generic/ioctls.h, which has another type in each libc.
+const FIONBIO: u64 = 0x5421;
 
 /// What speaking with other machines takes beside that.
 const NETWORK: &[i64] = &[

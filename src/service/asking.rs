@@ -7,7 +7,7 @@ use super::{
     roles::{Role, Roles},
 };
 use crate::{
-    base::Result,
+    base::{Random, Result, SystemRandom},
     config::{Config, Isolation},
     discover::{DirectAccess, NetworkAccess, NetworkSettings},
     isolation::{NetworkProcess, NetworkRole},
@@ -56,5 +56,7 @@ impl Asking {
 ///
 /// `TryAgain`: the service says what it may not. `Unavailable`: the kernel refuses a limit.
 pub fn ask_network(connection: File) -> Result<()> {
+    // The first random number of a process looks for the devices of the machine.
+    SystemRandom.fill(&mut [0])?;
     NetworkRole::start(connection)?.serve(|settings| Arc::new(DirectAccess::by(settings)))
 }

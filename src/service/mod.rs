@@ -69,10 +69,13 @@ use crate::{
     },
 };
 
+/// Makes the environment for a configuration, and is told how the network is asked.
+type Furnish = Box<dyn FnMut(&Config, &Asking) -> Result<Environment> + Send>;
+
 /// A service that is configured by one file.
 pub struct Service {
     path: PathBuf,
-    environment: Box<dyn FnMut(&Config, &Asking) -> Result<Environment> + Send>,
+    environment: Furnish,
     roles: Option<Roles>,
     inherited: Vec<Inherited>,
     notify: Box<dyn Fn(State) + Send>,
