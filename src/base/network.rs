@@ -2,10 +2,13 @@
 
 use std::{fmt, net::IpAddr};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, Kind, Result};
 
 /// A network: `192.0.2.0/24` or `2001:db8::/32` (RFC 4632, section 3.1; RFC 4291, section 2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Network {
     address: IpAddr,
     prefix_length: u32,
@@ -49,6 +52,20 @@ impl Network {
         let left = most - self.prefix_length;
         let prefix = value.checked_shr(left).unwrap_or_default();
         (prefix, value - prefix.checked_shl(left).unwrap_or_default())
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        network.to_string()
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Network> {
+        Network::parse(&text)
     }
 }
 

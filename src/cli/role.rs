@@ -58,6 +58,7 @@ pub(super) fn run(role: Role) -> ExitCode {
     let done = connection().and_then(|connection| match role {
         Role::Front => service::front(connection, file("standard output", &io::stdout())?, log::start, log::context),
         Role::Judge => service::judge(connection, log::start, log::within),
+        Role::Network => service::ask_network(connection),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence, Token},
     crypto::{Legacy, SecretKey},
-    discover::{Discovery, Settings, StatusLocal, Statuses},
+    discover::{DirectAccess, Discovery, NetworkAccess, Settings, StatusLocal, Statuses},
     engine::{Engine, OpenedParts, Opening, Within, page::Page},
     keys::{
         Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Tokens, Want,
@@ -40,6 +40,8 @@ pub(crate) struct Session {
     tenant: Option<String>,
     /// The sources on the network, if they may be asked.
     network: Option<Settings>,
+    /// What asks the network; `None`: this process.
+    access: Option<Arc<dyn NetworkAccess>>,
     /// From where the status of certificates is fetched for a verdict, if it is.
     fetches: Option<Settings>,
     /// From where a configuration says that it is fetched.
@@ -71,6 +73,7 @@ impl Session {
             known_tokens: Vec::new(),
             tenant: None,
             network: None,
+            access: None,
             fetches: None,
             configured_fetches: None,
             clock,
@@ -113,6 +116,16 @@ impl Session {
             return Ok(Session { given: lines.into(), ..session });
         }
         Ok(session)
+    }
+
+    /// The same session, which asks the network by `access`; `None`: by itself.
+    pub(crate) fn asking(self, access: Option<Arc<dyn NetworkAccess>>) -> Session {
+        Session { access, ..self }
+    }
+
+    /// What asks the network by `settings`.
+    fn access(&self, settings: &Settings) -> Arc<dyn NetworkAccess> {
+        self.access.clone().unwrap_or_else(|| Arc::new(DirectAccess::new(settings)))
     }
 
     /// A session that may ask the network for keys: the sources of a configuration, with its keys, or the usual sources.
@@ -345,8 +358,8 @@ impl Session {
         }
         if let Some(settings) = &self.network {
             let home = self.place_of_home()?;
-            let (clock, rows) = (self.shared_clock(), self.home.get());
-            let (all, discovery) = with_network(keys, settings, home.as_deref(), rows, clock, &self.limits);
+            let (access, clock, rows) = (self.access(settings), self.shared_clock(), self.home.get());
+            let (all, discovery) = with_network(keys, settings, home.as_deref(), rows, access, clock, &self.limits);
             if let Some(home) = self.home.get() {
                 record_choices(&discovery, home);
             }
@@ -365,6 +378,7 @@ impl Session {
     fn statuses_by(&self, settings: &Settings, keys: Arc<dyn Keys>) -> Result<Arc<Statuses>> {
         let local = StatusLocal {
             keys,
+            network: self.access(settings),
             store: self.home.get().map(|home| Arc::clone(home) as Arc<dyn StatementStore>),
             home: self.place_of_home()?,
             findings: self.home.get().and_then(Keystore::findings),

@@ -14,7 +14,7 @@ pub struct Addresses {
 }
 
 /// Ports of public servers: HTTPS and HTTP.
-const PUBLIC_PORTS: [u16; 2] = [443, 80];
+pub(super) const PUBLIC_PORTS: [u16; 2] = [443, 80];
 
 impl Addresses {
     /// All public addresses, and these networks. Within the networks every port may be asked.

@@ -6,29 +6,39 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use hickory_resolver::{
-    proto::{
-        dnssec::TrustAnchors,
-        op::{Message, Query, ResponseCode},
-        rr::{
-            Name, RData, RecordType,
-            rdata::tlsa::{CertUsage, Matching, Selector},
-        },
+use hickory_resolver::proto::{
+    dnssec::TrustAnchors,
+    op::{Message, Query, ResponseCode},
+    rr::{
+        Name, RData, RecordType,
+        rdata::tlsa::{CertUsage, Matching, Selector},
     },
-    system_conf::read_system_conf,
 };
+use serde::{Deserialize, Serialize};
 
-use super::{Dnssec, Method, Resolver, cache::Answer, dns::Proved};
+use super::{
+    Method, Resolver, SignedKeys,
+    dns::{NameServers, Proved},
+    request::Failure,
+};
 use crate::{
     base::{Error, Kind, Result},
     crypto::Hash,
     mail::Address,
 };
+
+/// Who proves answers: [`Dnssec`](super::Dnssec), with the content of the file.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) enum Prover {
+    Resolver,
+    /// By the trust anchors of a file: its name, and its content. `None`: by those of the root zone.
+    Own(Option<(String, String)>),
+}
 
 /// Who says whether an answer is proved.
 pub(super) enum Validator {
@@ -39,18 +49,15 @@ pub(super) enum Validator {
 }
 
 impl Validator {
-    /// As `dnssec` says; `name_servers` as in [`Resolver::new`].
+    /// As `prover` says.
     ///
     /// # Errors
     ///
     /// `Config`: a name server is not on this machine; the trust anchors cannot be read; this machine has no name servers.
-    pub(super) fn new(dnssec: &Dnssec, name_servers: &[SocketAddr]) -> Result<Validator> {
-        match dnssec {
-            Dnssec::Resolver => {
-                let servers = match name_servers {
-                    [] => of_system()?,
-                    servers => servers.to_vec(),
-                };
+    pub(super) fn new(prover: &Prover, name_servers: &NameServers) -> Result<Validator> {
+        match prover {
+            Prover::Resolver => {
+                let servers = name_servers.addresses()?;
                 match servers.iter().find(|server| !server.ip().is_loopback()) {
                     Some(server) => {
                         let what = format!(
@@ -61,16 +68,17 @@ impl Validator {
                     None => Ok(Validator::Resolver(servers)),
                 }
             }
-            Dnssec::Validate(file) => {
-                let anchors = file.as_deref().map_or_else(|| Ok(TrustAnchors::default()), anchors_of)?;
+            Prover::Own(file) => {
+                let anchors = file.as_ref().map_or_else(|| Ok(TrustAnchors::default()), anchors_of)?;
                 Ok(Validator::Own(Arc::new(Resolver::validating(name_servers, anchors)?)))
             }
         }
     }
 
     /// The keys of `address`. What is not proved is no key, and a wrong signature is no answer: there may be a key.
-    pub(super) fn ask(&self, method: Method, address: &Address, deadline: Instant) -> Answer {
-        let Some((name, kind)) = question(method, address) else { return Answer::Missing(String::new()) };
+    pub(super) fn ask(&self, method: Method, address: &Address, deadline: Instant) -> Result<SignedKeys, Failure> {
+        let missing = |why: &str| Ok(SignedKeys::Missing(why.to_owned()));
+        let Some((name, kind)) = question(method, address) else { return missing("") };
         let found = match self {
             Validator::Own(resolver) => resolver.records(&name, kind, deadline),
             Validator::Resolver(servers) => {
@@ -85,12 +93,12 @@ impl Validator {
             }
         };
         match found {
-            Err(why) => Answer::Failed(why),
-            Ok(Proved::Nothing) => Answer::Missing(String::new()),
-            Ok(Proved::Insecure) => Answer::Missing("the answer is not signed (DNSSEC)".to_owned()),
+            Err(why) => Err(Failure::Failed(why)),
+            Ok(Proved::Nothing) => missing(""),
+            Ok(Proved::Insecure) => missing("the answer is not signed (DNSSEC)"),
             Ok(Proved::Secure(records)) => match octets(&records) {
-                Some(octets) => Answer::Found(octets),
-                None => Answer::Missing("no record there has a whole certificate of the address".to_owned()),
+                Some(octets) => Ok(SignedKeys::Found(octets)),
+                None => missing("no record there has a whole certificate of the address"),
             },
         }
     }
@@ -196,14 +204,9 @@ fn exchange(server: SocketAddr, query: &[u8], deadline: Instant) -> io::Result<V
     Ok(answer)
 }
 
-fn of_system() -> Result<Vec<SocketAddr>> {
-    let (config, _) = read_system_conf().map_err(|error| Error::new(Kind::Config, format!("dns: {error}")))?;
-    Ok(config.name_servers().iter().map(|server| SocketAddr::new(server.ip, 53)).collect())
-}
-
-fn anchors_of(file: &Path) -> Result<TrustAnchors> {
-    TrustAnchors::from_file(file)
-        .map_err(|error| Error::new(Kind::Config, format!("{}: {error}", file.display()).to_lowercase()))
+fn anchors_of((file, text): &(String, String)) -> Result<TrustAnchors> {
+    let anchors = TrustAnchors::from_str(text);
+    anchors.map_err(|error| Error::new(Kind::Config, format!("{file}: {error}").to_lowercase()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::Filter;
 use crate::base::{Error, Kind, Result, Secret};
 
 /// A directory that the owner of this machine names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Directory {
     /// Servers with the same entries: the next one is asked where one does not answer.
     pub servers: Vec<LdapServer>,
@@ -17,6 +19,7 @@ pub struct Directory {
     /// The name that logs in; `None`: anonymous.
     pub bind_dn: Option<String>,
     /// Its password.
+    #[serde(with = "password")]
     pub password: Option<Secret>,
     /// The entry below which entries are searched.
     pub base: String,
@@ -25,7 +28,7 @@ pub struct Directory {
 }
 
 /// Whether anything is sent without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Clear {
     /// Yes, with servers at `ldap://`.
     Allow,
@@ -34,7 +37,7 @@ pub enum Clear {
 }
 
 /// A server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct LdapServer {
     /// When TLS begins.
     pub scheme: Scheme,
@@ -45,12 +48,27 @@ pub struct LdapServer {
 }
 
 /// How a connection begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Scheme {
     /// `ldap://`: in clear, port 389.
     Ldap,
     /// `ldaps://`: with TLS, port 636.
     Ldaps,
+}
+
+/// The password on its way to the process that logs in.
+mod password {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::base::Secret;
+
+    pub(super) fn serialize<S: Serializer>(password: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        password.as_ref().map(Secret::expose).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<Vec<u8>>::deserialize(from)?.map(Secret::new))
+    }
 }
 
 /// Somebody in a directory.

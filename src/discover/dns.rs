@@ -3,7 +3,7 @@
 //! The system's own function (`getaddrinfo`) has no deadline, and does not say whether a name is missing or could not be asked for.
 
 use std::{
-    fmt,
+    fmt, fs,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Instant,
@@ -11,14 +11,16 @@ use std::{
 
 use hickory_resolver::{
     Hosts, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::{
         dnssec::{Proof, TrustAnchors},
         op::Query,
         rr::{Name, RData, RecordType},
     },
+    system_conf::parse_resolv_conf,
 };
+use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::base::{Error, Kind, Result};
@@ -30,6 +32,52 @@ pub struct Resolver {
     hosts: Hosts,
     /// `None` after its end alone.
     runtime: Option<Runtime>,
+}
+
+/// Which name servers are asked, and the names that none is asked for.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct NameServers {
+    servers: Named,
+    /// The content of `/etc/hosts`.
+    hosts: Vec<u8>,
+}
+
+/// What names them.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Named {
+    Configuration(Vec<SocketAddr>),
+    /// The content of `/etc/resolv.conf`.
+    Machine(Vec<u8>),
+}
+
+impl NameServers {
+    /// These name servers, or those of this machine if there are none.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: this machine has no name servers configured.
+    pub(super) fn read(servers: &[SocketAddr]) -> Result<NameServers> {
+        let servers = match servers {
+            [] => Named::Machine(fs::read(RESOLV_CONF).map_err(|error| Error::io(RESOLV_CONF, &error)).map_err(wrong)?),
+            servers => Named::Configuration(servers.to_vec()),
+        };
+        Ok(NameServers { servers, hosts: fs::read(HOSTS).unwrap_or_default() })
+    }
+
+    /// Their addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`NameServers::read`].
+    pub(super) fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        match &self.servers {
+            Named::Configuration(servers) => Ok(servers.clone()),
+            Named::Machine(text) => {
+                let (config, _) = parse_resolv_conf(text).map_err(wrong)?;
+                Ok(config.name_servers().iter().map(|server| SocketAddr::new(server.ip, 53)).collect())
+            }
+        }
+    }
 }
 
 /// What DNS has under a name.
@@ -58,30 +106,49 @@ impl Resolver {
     ///
     /// `Config`: this machine has no name servers configured. `TryAgain`: no thread can be started.
     pub fn new(name_servers: &[SocketAddr]) -> Result<Resolver> {
+        Resolver::of(&NameServers::read(name_servers)?)
+    }
+
+    /// As [`Resolver::new`]; no file is opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::new`].
+    pub(super) fn of(name_servers: &NameServers) -> Result<Resolver> {
         Self::built(name_servers, None)
     }
 
-    fn built(name_servers: &[SocketAddr], anchors: Option<TrustAnchors>) -> Result<Resolver> {
-        let wrong = |error: NetError| Error::new(Kind::Config, format!("dns: {error}").to_lowercase());
-        let builder = match name_servers {
-            [] => TokioResolver::builder_tokio().map_err(wrong)?,
-            servers => {
+    /// Makes what all runtimes of a process have in common (a pair of sockets for signals).
+    ///
+    /// # Errors
+    ///
+    /// `TryAgain`: the system refuses it.
+    pub(super) fn prepare() -> Result<()> {
+        let made = Builder::new_current_thread().enable_all().build();
+        made.map(drop).map_err(|error| Error::new(Kind::TryAgain, format!("dns: {error}")))
+    }
+
+    fn built(name_servers: &NameServers, anchors: Option<TrustAnchors>) -> Result<Resolver> {
+        let (config, mut options) = match &name_servers.servers {
+            Named::Configuration(servers) => {
                 let servers = servers.iter().copied().map(name_server).collect();
-                let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+                (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
             }
+            Named::Machine(text) => parse_resolv_conf(text).map_err(wrong)?,
         };
+        // They are read here.
+        options.use_hosts_file = ResolveHosts::Never;
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
+        let mut hosts = Hosts::default();
+        // As far as it can be read.
+        let _ = hosts.read_hosts_conf(name_servers.hosts.as_slice());
         let builder = match anchors {
             Some(anchors) => builder.with_trust_anchor(Arc::new(anchors)),
             None => builder,
         };
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("dns").enable_all().build();
         let runtime = runtime.map_err(|error| Error::new(Kind::TryAgain, format!("dns: {error}")))?;
-        Ok(Resolver {
-            resolver: builder.build().map_err(wrong)?,
-            hosts: Hosts::from_system().unwrap_or_default(),
-            runtime: Some(runtime),
-        })
+        Ok(Resolver { resolver: builder.build().map_err(wrong)?, hosts, runtime: Some(runtime) })
     }
 
     /// As [`Resolver::new`], and proves answers by these trust anchors.
@@ -89,7 +156,7 @@ impl Resolver {
     /// # Errors
     ///
     /// As [`Resolver::new`].
-    pub(super) fn validating(name_servers: &[SocketAddr], anchors: TrustAnchors) -> Result<Resolver> {
+    pub(super) fn validating(name_servers: &NameServers, anchors: TrustAnchors) -> Result<Resolver> {
         Self::built(name_servers, Some(anchors))
     }
 
@@ -166,6 +233,13 @@ impl Drop for Resolver {
         }
     }
 }
+
+fn wrong(error: impl fmt::Display) -> Error {
+    Error::new(Kind::Config, format!("dns: {error}").to_lowercase())
+}
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 
 fn name_server(address: SocketAddr) -> NameServerConfig {
     let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];

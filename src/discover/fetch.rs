@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use super::NetworkAccess;
 use crate::{
     base::{Clock, Limits, Random},
     crypto::Legacy,
@@ -13,6 +14,8 @@ use crate::{
 pub struct StatusLocal {
     /// Its keys: trust anchors, and the statements that are here.
     pub keys: Arc<dyn Keys>,
+    /// What asks the network.
+    pub network: Arc<dyn NetworkAccess>,
     /// Where statements are kept; `None`: in memory.
     pub store: Option<Arc<dyn StatementStore>>,
     /// Where it is noted what was fetched and what failed, for all processes; `None`: in memory.

@@ -3,6 +3,8 @@
 //! A filter is read once. The address is put into the form that is sent (RFC 4511, section 4.5.1.7), as an octet string, and never into the text of the
 //! filter: no character of an address means anything there.
 
+use serde::{Deserialize, Serialize};
+
 use super::ber::{element, elements};
 use crate::{
     base::{Error, Kind, Result},
@@ -10,10 +12,10 @@ use crate::{
 };
 
 /// A filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Filter(Node);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 enum Node {
     /// `&` and `|`.
     Set(u8, Vec<Node>),
@@ -27,7 +29,7 @@ enum Node {
 }
 
 /// `attribute:dn:rule:=value`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct Extensible {
     attribute: Option<String>,
     rule: Option<String>,
@@ -38,7 +40,7 @@ struct Extensible {
 /// A value that is compared.
 type Value = Vec<Part>;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 enum Part {
     Octets(Vec<u8>),
     /// `{address}`

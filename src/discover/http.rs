@@ -6,7 +6,7 @@
 //! - No proxy, no cookies, no compression. A connection serves one request.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,16 +16,20 @@ use ureq::{
     Agent, Timeout,
     config::Config,
     http::{HeaderMap, Response, StatusCode, Uri, header, uri::Scheme},
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
+    tls::{Certificate, RootCerts, TlsConfig},
     unversioned::{
         resolver::{ResolvedSocketAddrs, Resolver as Resolving},
         transport::{DefaultConnector, NextTimeout},
     },
 };
 
-pub use super::request::{Ask, Bounds, Plain};
-use super::{Addresses, Resolver, dns::Unresolved};
-use crate::base::{Error, Kind, Network, Result};
+pub use super::request::{Ask, Bounds, Failure, Plain};
+use super::{
+    Addresses, Resolver,
+    dns::Unresolved,
+    roots::{self, Roots},
+};
+use crate::base::{Network, Result};
 
 /// Redirects that one request follows.
 const MAX_REDIRECTS: usize = 3;
@@ -58,19 +62,6 @@ impl Answer {
     }
 }
 
-/// Why a request has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The host does not exist, or has no address.
-    NoHost,
-    /// The server has nothing at this URL (404 or 410: RFC 9110, sections 15.5.5 and 15.5.11).
-    NotFound,
-    /// The server answers, and the answer is too large or compressed; the reason. It may work later.
-    Unfit(String),
-    /// Anything else, with the reason. It may work later.
-    Failed(String),
-}
-
 impl Client {
     /// A client that looks names up by `resolver`, asks servers at `addresses`, and trusts the root certificates of the PEM file `roots`, or those of
     /// this machine.
@@ -79,14 +70,12 @@ impl Client {
     ///
     /// `Config`: the file cannot be read, or has no certificate in it.
     pub fn new(resolver: Arc<Resolver>, addresses: Addresses, roots: Option<&Path>) -> Result<Client> {
-        let certificates = match roots {
-            Some(path) => certificates_of(path)?,
-            // A root certificate that cannot be read is not trusted: its servers are refused.
-            None => {
-                let native = rustls_native_certs::load_native_certs().certs;
-                native.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
-            }
-        };
+        Ok(Client::trusting(resolver, addresses, &roots::read(roots)?))
+    }
+
+    /// The same, with root certificates that were read.
+    pub(super) fn trusting(resolver: Arc<Resolver>, addresses: Addresses, roots: &Roots) -> Client {
+        let certificates: Vec<_> = roots.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::new_with_certs(&certificates))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -102,7 +91,7 @@ impl Client {
             .user_agent("postseal")
             .build();
         let checked = Checked { resolver, addresses };
-        Ok(Client { agent: Agent::with_parts(config, DefaultConnector::new(), checked) })
+        Client { agent: Agent::with_parts(config, DefaultConnector::new(), checked) }
     }
 
     /// A client for a server that the owner of this machine names, at whatever address.
@@ -167,23 +156,6 @@ impl Client {
     }
 }
 
-impl Failure {
-    /// The error of a look-up, which may work later: `place` says what was asked.
-    pub fn error(&self, place: impl fmt::Display) -> Error {
-        Error::unavailable(format!("{place}: {self}"))
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::NoHost => f.write_str("the host does not exist"),
-            Failure::NotFound => f.write_str("not found"),
-            Failure::Unfit(reason) | Failure::Failed(reason) => f.write_str(reason),
-        }
-    }
-}
-
 /// Looks names up for ureq, which connects to the addresses that it gets.
 #[derive(Debug)]
 struct Checked {
@@ -229,24 +201,6 @@ impl Resolving for Checked {
             Some(reason) if usable.is_empty() => Err(refused(reason)),
             _ => Ok(usable),
         }
-    }
-}
-
-fn certificates_of(path: &Path) -> Result<Vec<Certificate<'static>>> {
-    let wrong = |why: String| Error::new(Kind::Config, format!("{}: {why}", path.display()));
-    let octets =
-        fs::read(path).map_err(|error| Error::new(Kind::Config, Error::io(path.display(), &error).to_string()))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&octets) {
-        if let PemItem::Certificate(certificate) =
-            item.map_err(|error| wrong(format!("not certificates in PEM: {error}")))?
-        {
-            certificates.push(certificate);
-        }
-    }
-    match certificates.is_empty() {
-        true => Err(wrong("no certificate in PEM".to_owned())),
-        false => Ok(certificates),
     }
 }
 

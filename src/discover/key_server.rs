@@ -1,7 +1,8 @@
 //! Key servers: the interface of keys.openpgp.org, which verifies addresses (VKS), and HKP over HTTPS, which need not.
 
 use super::{
-    http::{Bounds, Client, Failure},
+    NetworkAccess,
+    http::{Bounds, Failure},
     percent,
 };
 use crate::mail::Address;
@@ -12,12 +13,12 @@ use crate::mail::Address;
 ///
 /// [`Failure::Failed`]
 pub(super) fn by_email(
-    client: &Client,
+    network: &dyn NetworkAccess,
     server: &str,
     address: &Address,
     bounds: &Bounds,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    answer(client, &format!("{server}/vks/v1/by-email/{}", percent::encoded(&address.to_string())), bounds)
+    answer(network, &format!("{server}/vks/v1/by-email/{}", percent::encoded(&address.to_string())), bounds)
 }
 
 /// Asks a server with HKP (draft-gallagher-openpgp-hkp, section 3.1.1); `None` when it has no key for `address`.
@@ -26,18 +27,18 @@ pub(super) fn by_email(
 ///
 /// [`Failure::Failed`]
 pub(super) fn look_up(
-    client: &Client,
+    network: &dyn NetworkAccess,
     server: &str,
     address: &Address,
     bounds: &Bounds,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let search = percent::encoded(&address.to_string());
-    answer(client, &format!("{server}/pks/lookup?op=get&options=mr&exact=on&search={search}"), bounds)
+    answer(network, &format!("{server}/pks/lookup?op=get&options=mr&exact=on&search={search}"), bounds)
 }
 
 /// That the configured server does not exist is a failure, and no answer about the address.
-fn answer(client: &Client, url: &str, bounds: &Bounds) -> Result<Option<Vec<u8>>, Failure> {
-    match client.get(url, bounds) {
+fn answer(network: &dyn NetworkAccess, url: &str, bounds: &Bounds) -> Result<Option<Vec<u8>>, Failure> {
+    match network.get(url, bounds) {
         Ok(octets) => Ok(Some(octets)),
         Err(Failure::NotFound) => Ok(None),
         Err(Failure::NoHost) => Err(Failure::Failed("the key server does not exist".to_owned())),

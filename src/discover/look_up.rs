@@ -7,11 +7,10 @@ use std::{
 };
 
 use super::{
-    Addresses, Choice, Chosen, Local, Method, Pending, Resolver, Settings,
+    Choice, Chosen, Local, Method, Pending, Settings, SignedKeys,
     cache::{Answer, Cache, InUse, Turn, not_pending},
-    dane::Validator,
-    http::{Bounds, Client, Failure, Plain},
-    key_server, ldap, wkd,
+    http::{Bounds, Failure, Plain},
+    key_server, wkd,
 };
 use crate::{
     base::{Error, Hint, Kind, Result},
@@ -25,9 +24,6 @@ use crate::{
 pub struct Discovery {
     pub(super) settings: Settings,
     pub(super) cache: Cache,
-    client: OnceLock<Result<Client>>,
-    validator: OnceLock<Result<Validator>>,
-    pub(super) directory: OnceLock<Result<ldap::Client>>,
     observer: OnceLock<Observer>,
     recorder: OnceLock<Recorder>,
     pub(super) local: Local,
@@ -87,9 +83,6 @@ impl Discovery {
         Arc::new(Discovery {
             settings,
             cache: Cache::new(local.home.as_deref(), local.findings.as_ref()),
-            client: OnceLock::new(),
-            validator: OnceLock::new(),
-            directory: OnceLock::new(),
             observer: OnceLock::new(),
             recorder: OnceLock::new(),
             local,
@@ -253,12 +246,10 @@ impl Discovery {
             Method::Mail => return Answer::Missing(String::new()),
             Method::Hkp | Method::Vks | Method::Wkd => self.ask_server(method, address, deadline),
             Method::LdapPgp | Method::LdapSmime => self.ask_directory(method, address, deadline),
-            Method::Openpgpkey | Method::Smimea => match self.validator() {
-                Ok(validator) => match validator.ask(method, address, deadline) {
-                    Answer::Found(octets) => self.reduced(method, address, &[&octets]),
-                    answer => answer,
-                },
-                Err(error) => Answer::Failed(error.to_string()),
+            Method::Openpgpkey | Method::Smimea => match self.local.network.signed_keys(method, address, deadline) {
+                Ok(SignedKeys::Found(octets)) => self.reduced(method, address, &[&octets]),
+                Ok(SignedKeys::Missing(why)) => Answer::Missing(why),
+                Err(failure) => Answer::Failed(failure.to_string()),
             },
         };
         let (outcome, reason) = match &answer {
@@ -284,14 +275,23 @@ impl Discovery {
 
     fn ask_server(&self, method: Method, address: &Address, deadline: Instant) -> Answer {
         let bounds = Bounds { octets: method.octets(), deadline, plain: Plain::Refuse };
-        let asked = self.client().map_err(|error| Failure::Failed(error.to_string())).and_then(|client| match method {
-            Method::Hkp => key_server::look_up(client, &self.settings.hkp, address, &bounds),
-            Method::Vks => key_server::by_email(client, &self.settings.vks, address, &bounds),
-            _ => wkd::ask(client, address, &bounds),
-        });
+        let network = self.local.network.as_ref();
+        let asked = match method {
+            Method::Hkp => key_server::look_up(network, &self.settings.hkp, address, &bounds),
+            Method::Vks => key_server::by_email(network, &self.settings.vks, address, &bounds),
+            _ => wkd::ask(network, address, &bounds),
+        };
         match asked {
             Ok(Some(octets)) => self.reduced(method, address, &[&octets]),
             Ok(None) => Answer::Missing(String::new()),
+            Err(failure) => failed(failure),
+        }
+    }
+
+    fn ask_directory(&self, method: Method, address: &Address, deadline: Instant) -> Answer {
+        match self.local.network.directory_keys(method, address, deadline) {
+            Ok(values) if values.is_empty() => Answer::Missing(String::new()),
+            Ok(values) => self.reduced(method, address, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()),
             Err(failure) => failed(failure),
         }
     }
@@ -335,19 +335,6 @@ impl Discovery {
 
     fn now(&self) -> SystemTime {
         self.local.clock.now()
-    }
-
-    fn client(&self) -> Result<&Client> {
-        let opened = self.client.get_or_init(|| {
-            let resolver = Arc::new(Resolver::new(&self.settings.name_servers)?);
-            Client::new(resolver, Addresses::public_and(self.settings.allowed.clone()), self.settings.roots.as_deref())
-        });
-        opened.as_ref().map_err(Clone::clone)
-    }
-
-    fn validator(&self) -> Result<&Validator> {
-        let opened = self.validator.get_or_init(|| Validator::new(&self.settings.dnssec, &self.settings.name_servers));
-        opened.as_ref().map_err(Clone::clone)
     }
 
     fn unfit(&self, record: &Record, address: &Address) -> Option<String> {
@@ -493,7 +480,7 @@ impl Keys for LookUp {
 }
 
 /// An answer that is too large or the like is about one address; anything else is about the server.
-pub(super) fn failed(failure: Failure) -> Answer {
+fn failed(failure: Failure) -> Answer {
     match failure {
         Failure::Unfit(why) => Answer::Failed(why),
         failure => Answer::Down(failure.to_string()),
@@ -501,7 +488,7 @@ pub(super) fn failed(failure: Failure) -> Answer {
 }
 
 /// Whether there is a key is not known now.
-pub(super) fn later(message: String) -> Error {
+fn later(message: String) -> Error {
     Error::new(Kind::TryAgain, message)
 }
 

@@ -1,11 +1,17 @@
 //! In place of the sources, in a build without them (Cargo feature `discover`): nobody is asked, and whether there is a key is not known.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Chosen, Fetch, Local, Method, Settings, StatusLocal};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Chosen, Fetch, Local, Method, NetworkAccess, Settings, SignedKeys, StatusLocal,
+    request::{Bounds, Failure},
+};
 use crate::{
     base::{Error, Kind, Result},
     crypto::SecretKey,
@@ -113,4 +119,66 @@ impl Keys for Missing {
     fn secret(&self, _: &Record, _: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         Ok(None)
     }
+}
+
+/// Nothing, because nothing is asked.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct NetworkSettings;
+
+impl NetworkSettings {
+    /// None.
+    pub fn ports(&self) -> Option<BTreeSet<u16>> {
+        Some(BTreeSet::new())
+    }
+
+    /// Reads no file.
+    pub fn read(_: &Settings) -> NetworkSettings {
+        NetworkSettings
+    }
+}
+
+/// Asks nobody.
+pub struct DirectAccess;
+
+impl DirectAccess {
+    /// By no settings.
+    pub fn new(_: &Settings) -> DirectAccess {
+        DirectAccess
+    }
+
+    /// By no settings.
+    pub fn by(_: NetworkSettings) -> DirectAccess {
+        DirectAccess
+    }
+
+    /// Does nothing.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn prepare() -> Result<()> {
+        Ok(())
+    }
+}
+
+impl NetworkAccess for DirectAccess {
+    fn get(&self, _: &str, _: &Bounds) -> Result<Vec<u8>, Failure> {
+        Err(not_here())
+    }
+
+    fn post(&self, _: &str, _: &str, _: &[u8], _: &Bounds) -> Result<Vec<u8>, Failure> {
+        Err(not_here())
+    }
+
+    fn signed_keys(&self, _: Method, _: &Address, _: Instant) -> Result<SignedKeys, Failure> {
+        Err(not_here())
+    }
+
+    fn directory_keys(&self, _: Method, _: &Address, _: Instant) -> Result<Vec<Vec<u8>>, Failure> {
+        Err(not_here())
+    }
+}
+
+fn not_here() -> Failure {
+    Failure::Failed("not in this build (Cargo feature `discover`)".to_owned())
 }

@@ -1,8 +1,8 @@
 //! In place of the HTTP client, in a build without it (Cargo feature `discover`): no server can be asked.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
-pub use super::request::{Ask, Bounds, Plain};
+pub use super::request::{Ask, Bounds, Failure, Plain};
 use crate::base::{Error, Result};
 
 /// A client that cannot be made.
@@ -17,10 +17,6 @@ pub struct Answer {
     /// The content.
     pub octets: Vec<u8>,
 }
-
-/// Why a request has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {}
 
 impl Client {
     /// Makes none.
@@ -46,12 +42,5 @@ impl Answer {
     /// No field.
     pub fn header(&self, _: &str) -> Option<&str> {
         None
-    }
-}
-
-impl Failure {
-    /// No error.
-    pub fn error(&self, _: impl fmt::Display) -> Error {
-        match *self {}
     }
 }

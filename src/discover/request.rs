@@ -1,6 +1,10 @@
 //! What is asked of an HTTP server, in builds with and without the client.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Error;
 
 /// The bounds of one request.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +29,40 @@ pub enum Ask<'a> {
 }
 
 /// Whether a URL without TLS is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Plain {
     /// Yes: what is fetched is signed by itself (CRLs, OCSP responses, certificates).
     Allow,
     /// No.
     Refuse,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Failure {
+    /// The host does not exist, or has no address.
+    NoHost,
+    /// The server has nothing at this URL (404 or 410: RFC 9110, sections 15.5.5 and 15.5.11).
+    NotFound,
+    /// The server answers, and the answer is too large or compressed; the reason. It may work later.
+    Unfit(String),
+    /// Anything else, with the reason. It may work later.
+    Failed(String),
+}
+
+impl Failure {
+    /// The error of a look-up, which may work later: `place` says what was asked.
+    pub fn error(&self, place: impl fmt::Display) -> Error {
+        Error::unavailable(format!("{place}: {self}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::NoHost => f.write_str("the host does not exist"),
+            Failure::NotFound => f.write_str("not found"),
+            Failure::Unfit(reason) | Failure::Failed(reason) => f.write_str(reason),
+        }
+    }
 }

@@ -25,9 +25,8 @@ use self::{
     place::{Place, Unfetched},
 };
 use super::{
-    Addresses, Fetch, FetchOutcome, Nonce, Resolver, Settings, StatusLocal,
+    Fetch, FetchOutcome, Nonce, Settings, StatusLocal,
     cache::{Cache, FetchTurn},
-    http::Client,
 };
 use crate::{
     base::{Error, Result},
@@ -41,7 +40,6 @@ pub struct Statuses {
     settings: Settings,
     local: StatusLocal,
     cache: Cache,
-    client: OnceLock<Result<Client>>,
     /// What could not be stored.
     unstored: Mutex<Vec<Arc<[u8]>>>,
     /// What says that a certificate is good, by its fingerprint and that of its issuer.
@@ -78,7 +76,6 @@ impl Statuses {
             settings,
             cache: Cache::new(local.home.as_deref(), local.findings.as_ref()),
             local,
-            client: OnceLock::new(),
             unstored: Mutex::default(),
             proofs: Mutex::default(),
             observer: OnceLock::new(),
@@ -303,10 +300,6 @@ impl Statuses {
         asked: &Asked<'_>,
         deadline: Instant,
     ) -> Result<std::result::Result<Arc<[u8]>, Unfetched>> {
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => return Ok(Err(Unfetched::Server(error.to_string()))),
-        };
         let mut nonce = None;
         if self.settings.nonce == Nonce::Send {
             let octets = nonce.insert([0; NONCE]);
@@ -314,7 +307,7 @@ impl Statuses {
         }
         let deadline = deadline.min(Instant::now() + self.settings.source_timeout);
         let pair = (asked.certificate, asked.issuer);
-        Ok(place.ask(client, pair, nonce.as_ref().map(|nonce| nonce.as_slice()), deadline))
+        Ok(place.ask(self.local.network.as_ref(), pair, nonce.as_ref().map(|nonce| nonce.as_slice()), deadline))
     }
 
     /// All statements that are here.
@@ -322,14 +315,6 @@ impl Statuses {
         let mut all = self.local.keys.revocations()?;
         all.extend(locked(&self.unstored).iter().cloned());
         Ok(all)
-    }
-
-    fn client(&self) -> Result<&Client> {
-        let opened = self.client.get_or_init(|| {
-            let resolver = Arc::new(Resolver::new(&self.settings.name_servers)?);
-            Client::new(resolver, Addresses::public_and(self.settings.allowed.clone()), self.settings.roots.as_deref())
-        });
-        opened.as_ref().map_err(Clone::clone)
     }
 
     fn now(&self) -> SystemTime {

@@ -4,7 +4,8 @@
 //! somebody who controls one page of the domain.
 
 use super::{
-    http::{Bounds, Client, Failure},
+    NetworkAccess,
+    http::{Bounds, Failure},
     percent,
 };
 use crate::mail::{Address, directory_name};
@@ -14,15 +15,15 @@ use crate::mail::{Address, directory_name};
 /// # Errors
 ///
 /// [`Failure::Failed`]
-pub(super) fn ask(client: &Client, address: &Address, bounds: &Bounds) -> Result<Option<Vec<u8>>, Failure> {
+pub(super) fn ask(network: &dyn NetworkAccess, address: &Address, bounds: &Bounds) -> Result<Option<Vec<u8>>, Failure> {
     // An address literal has no directory.
     if address.domain().starts_with('[') {
         return Ok(None);
     }
     let [advanced, direct] = urls(address);
     // The second form only where the first host does not exist, and not where it does not answer.
-    match client.get(&advanced, bounds) {
-        Err(Failure::NoHost) => found(client.get(&direct, bounds)),
+    match network.get(&advanced, bounds) {
+        Err(Failure::NoHost) => found(network.get(&direct, bounds)),
         answer => found(answer),
     }
 }

@@ -11,6 +11,8 @@ use crate::base::{Error, Kind, Result};
 #[derive(Debug)]
 pub(super) struct Channel<S> {
     stream: S,
+    /// Octets of what is received.
+    most: u32,
     /// What was read and belongs to the next value.
     ahead: Zeroizing<Vec<u8>>,
 }
@@ -23,7 +25,12 @@ impl<S> Channel<S> {
 
 impl<S: Read + Write> Channel<S> {
     pub(super) fn new(stream: S) -> Self {
-        Channel { stream, ahead: Zeroizing::default() }
+        Channel::within(stream, MAX_LENGTH)
+    }
+
+    /// One that receives no value of more than `most` octets.
+    pub(super) fn within(stream: S, most: u32) -> Self {
+        Channel { stream, most, ahead: Zeroizing::default() }
     }
 
     /// # Errors
@@ -49,7 +56,7 @@ impl<S: Read + Write> Channel<S> {
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
         self.read_to(HEAD)?;
         let length = self.ahead.first_chunk::<HEAD>().copied().map_or(0, u32::from_le_bytes);
-        if length > MAX_LENGTH {
+        if length > self.most {
             return Err(gone(&"it says more than it may"));
         }
         let end = HEAD + usize::try_from(length).unwrap_or(usize::MAX);
@@ -103,7 +110,10 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        super::asked::{Found, Reply},
+        *,
+    };
 
     fn pair() -> (Channel<UnixStream>, Channel<UnixStream>) {
         let (one, other) = UnixStream::pair().unwrap();
@@ -142,6 +152,19 @@ mod tests {
             raw.write_all(&octets).unwrap();
             drop(raw);
             let _ = other.receive::<Result<super::super::questions::Answer>>();
+        }
+
+        #[test]
+        fn any_octets_are_a_reply_of_the_network_or_an_error(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (one, mut other) = pair();
+            let mut raw = one.stream;
+            raw.write_all(&u32::try_from(octets.len()).unwrap().to_le_bytes()).unwrap();
+            raw.write_all(&octets).unwrap();
+            drop(raw);
+            if let Ok(Reply::Answer { answer: Ok(Found::Values(values)), .. }) = other.receive::<Reply>() {
+                let octets: usize = values.values().unwrap_or_default().iter().map(Vec::len).sum();
+                assert!(octets <= 200);
+            }
         }
     }
 }

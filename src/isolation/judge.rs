@@ -15,6 +15,7 @@ use serde_bytes::ByteBuf;
 use super::{
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, whole},
+    limits::limit,
     orders::{Order, Said, Task},
     remote_keys::{Link, RemoteKeys},
     setup::{Setup, VERSION},
@@ -95,12 +96,6 @@ impl Judge {
     ///
     /// `TryAgain`: the other process says what it may not. `Unavailable`: the kernel refuses a limit.
     pub fn serve(self, handler: &dyn Handler, lists: &Lists, limits: &Limits, context: impl Fn(String)) -> Result<()> {
-        let limit = |resource, value: u64| {
-            // The service may have been given less.
-            let most = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
-            let limited = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
-            limited.map_err(|error| Error::unavailable(format!("limits of a judge: {error}")))
-        };
         limit(Resource::Data, self.setup.memory)?;
         limit(Resource::Nofile, FILES)?;
         // Other processes of the same user must not read its memory.

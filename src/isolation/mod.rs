@@ -1,4 +1,4 @@
-//! Mail is read in processes of their own, which hold no keys and can open nothing: judges.
+//! What strangers say is read in processes of their own. Mail is read in processes, which hold no keys and can open nothing: judges.
 //!
 //! ```text
 //! listener ► Pool (a Handler) ═ Order ═► Judge ► engine ► RemoteKeys ═ Question ═► Answers ► Keys
@@ -7,14 +7,25 @@
 //! Both ends are the traits of a service in one process: [`Handler`](crate::engine::Handler) and [`Keys`](crate::keys::Keys). A judge has one connection,
 //! to the process that started it, and works for one message at a time. When it ends, by a fault or by a limit, that message is put off, and another judge
 //! takes its place.
+//!
+//! ```text
+//! Discovery, Statuses ► RemoteAccess (a NetworkAccess) ═ Call ═► NetworkRole ► DirectAccess ► the network
+//! ```
+//!
+//! Keys and revocations on the network are asked for by one process, which has the network and nothing else.
 
 mod acceptance;
 mod answers;
+mod asked;
 mod channel;
 mod forms;
 mod front;
 mod fronts;
 mod judge;
+mod limits;
+mod network_link;
+mod network_process;
+mod network_role;
 mod orders;
 mod passing;
 mod pool;
@@ -27,6 +38,8 @@ pub use answers::Answers;
 pub use front::{Ending, Front, FrontLink, GivenSocket, Outgoing, Remote};
 pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket};
 pub use judge::Judge;
+pub use network_process::{NetworkProcess, RemoteAccess};
+pub use network_role::NetworkRole;
 pub use pool::{Pool, PoolSettings};
 pub use remote_keys::RemoteKeys;
 pub use requests::{Family, HealthAnswer, HealthQuestion, Loaded, Report};

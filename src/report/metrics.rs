@@ -156,17 +156,20 @@ pub enum Ended {
     Front,
     /// One that handles mail.
     Judge,
+    /// That which asks the network.
+    Network,
 }
 
 impl Ended {
     /// All of them.
-    const ALL: [Ended; 2] = [Ended::Front, Ended::Judge];
+    const ALL: [Ended; 3] = [Ended::Front, Ended::Judge, Ended::Network];
 
     /// The word in metrics.
     fn name(self) -> &'static str {
         match self {
             Ended::Front => "front",
             Ended::Judge => "judge",
+            Ended::Network => "network",
         }
     }
 }

@@ -37,6 +37,52 @@ pub(super) fn bound_to_serving() -> Result<Calls, Error> {
 
 /// Bounds them to those that compute with what is open. Memory that can be executed stays as it is, and no other process is told anything.
 pub(super) fn bound_to_computing() -> Result<Calls, Error> {
+    apply(computing()?)
+}
+
+/// The same, and those that speak with other machines. No connection is accepted.
+pub(super) fn bound_to_network() -> Result<Calls, Error> {
+    let mut rules = computing()?;
+    rules.extend(NETWORK.iter().chain(OLD_NETWORK).map(|call| (*call, Vec::new())));
+    let any = |argument, values: &[i32]| {
+        let one = |value: &i32| {
+            let value = u64::from(value.unsigned_abs());
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+        };
+        values.iter().map(one).collect::<Result<Vec<_>, _>>()
+    };
+    // Sockets of TCP and UDP: none of this machine, of the kernel's configuration, or for packets as they are.
+    let mut sockets = Vec::new();
+    for (kind, protocol) in [(libc::SOCK_STREAM, libc::IPPROTO_TCP), (libc::SOCK_DGRAM, libc::IPPROTO_UDP)] {
+        let kind = SeccompCondition::new(
+            1,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::MaskedEq(KINDS_OF_SOCKETS),
+            u64::from(kind.unsigned_abs()),
+        );
+        let kind = kind.map_err(Error::Backend)?;
+        for family in any(0, &[libc::AF_INET, libc::AF_INET6]).map_err(Error::Backend)? {
+            for protocol in any(2, &[0, protocol]).map_err(Error::Backend)? {
+                let rule = SeccompRule::new(vec![family.clone(), kind.clone(), protocol]);
+                sockets.push(rule.map_err(Error::Backend)?);
+            }
+        }
+    }
+    rules.insert(libc::SYS_socket, sockets);
+    // Options of sockets and of TCP: those of other layers change how the kernel routes and filters.
+    for call in [libc::SYS_getsockopt, libc::SYS_setsockopt] {
+        let levels = any(1, &[libc::SOL_SOCKET, libc::IPPROTO_TCP]).map_err(Error::Backend)?;
+        let levels = levels.into_iter().map(|level| SeccompRule::new(vec![level]));
+        rules.insert(call, levels.collect::<Result<_, _>>().map_err(Error::Backend)?);
+    }
+    let without_waiting = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, FIONBIO);
+    let without_waiting = SeccompRule::new(vec![without_waiting.map_err(Error::Backend)?]).map_err(Error::Backend)?;
+    rules.insert(libc::SYS_ioctl, vec![without_waiting]);
+    apply(rules)
+}
+
+/// The rules of a process that computes.
+fn computing() -> Result<BTreeMap<i64, Vec<SeccompRule>>, Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = COMPUTING.iter().map(|call| (*call, Vec::new())).collect();
     rules.extend(OLD_COMPUTING.iter().map(|call| (*call, Vec::new())));
     let only_if = |argument, length, operator, value| {
@@ -67,7 +113,7 @@ pub(super) fn bound_to_computing() -> Result<Calls, Error> {
     rules.insert(libc::SYS_clone, vec![thread]);
     let own = u64::from(std::process::id());
     rules.insert(libc::SYS_tgkill, only_if(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?);
-    apply(rules)
+    Ok(rules)
 }
 
 fn apply(mut rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<Calls, Error> {
@@ -158,6 +204,29 @@ const COMPUTING: &[i64] = &[
     libc::SYS_uname,
     libc::SYS_write,
     libc::SYS_writev,
+];
+
+/// `SOCK_TYPE_MASK` of linux/net.h.
+const KINDS_OF_SOCKETS: u64 = 0xf;
+
+/// `FIONBIO` of asm-generic/ioctls.h, which has another type in each libc.
+const FIONBIO: u64 = 0x5421;
+
+/// What speaking with other machines takes beside that.
+const NETWORK: &[i64] = &[
+    libc::SYS_bind,
+    libc::SYS_connect,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_eventfd2,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_shutdown,
 ];
 
 /// What files take beside that, and other processes that are told of a signal.
@@ -268,6 +337,12 @@ const OLD_NAMES: &[i64] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_NAMES: &[i64] = &[];
+
+/// Those of them that the network takes.
+#[cfg(target_arch = "x86_64")]
+const OLD_NETWORK: &[i64] = &[libc::SYS_epoll_wait];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_NETWORK: &[i64] = &[];
 
 /// Those of them that computing takes.
 #[cfg(target_arch = "x86_64")]

@@ -11,8 +11,8 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct Sandbox {
     /// Folders where sockets are made.
     sockets: BTreeSet<PathBuf>,
     work: Work,
+    /// Ports of other machines; `None`: all.
+    ports: Option<BTreeSet<u16>>,
 }
 
 /// What a process does after it gave up the rest.
@@ -54,6 +56,8 @@ enum Work {
     Files,
     /// It serves sockets, and reads and writes files.
     Serving,
+    /// It speaks with other machines, by connections that it opens.
+    Networking,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
@@ -103,6 +107,12 @@ impl Sandbox {
         self
     }
 
+    /// Keeps what is open, and the network: sockets of TCP and UDP. Nobody can connect to it, and it opens no file and no socket of this machine. By TCP it
+    /// connects to these ports alone; `None`: to all.
+    pub fn network(ports: Option<BTreeSet<u16>>) -> Sandbox {
+        Sandbox { work: Work::Networking, ports, ..Sandbox::default() }
+    }
+
     /// Keeps reading a file, or everything in a folder. A path that is not there stays so.
     pub fn reads(mut self, path: impl Into<PathBuf>) -> Sandbox {
         self.readable.insert(path.into());
@@ -130,6 +140,7 @@ impl Sandbox {
             Work::Computing => calls::bound_to_computing(),
             Work::Files => calls::bound(),
             Work::Serving => calls::bound_to_serving(),
+            Work::Networking => calls::bound_to_network(),
         };
         let calls = calls.map_err(refused)?;
         Ok(match (files, calls) {
@@ -140,19 +151,24 @@ impl Sandbox {
     }
 
     fn bound_files(&self) -> Result<Enforced> {
+        let ports = match (self.work, &self.ports) {
+            (Work::Networking, None) => AccessNet::BindTcp.into(),
+            _ => AccessNet::from_all(ABI_KNOWN),
+        };
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(ABI_KNOWN))
             .and_then(|rules| match self.work {
-                Work::Computing | Work::Files => rules.handle_access(AccessNet::from_all(ABI_KNOWN)),
+                // It listens where a reload says, and connects to the next hop.
                 Work::Serving => Ok(rules),
+                Work::Computing | Work::Files | Work::Networking => rules.handle_access(ports),
             })
             .and_then(|rules| rules.scope(Scope::from_all(ABI_KNOWN)));
         let mut rules = rules.and_then(Ruleset::create).map_err(refused)?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let readable = self.readable.iter().map(|path| (path.clone(), read));
         let (system, names, devices) = match self.work {
-            Work::Computing => (&[][..], &[][..], &[][..]),
+            Work::Computing | Work::Networking => (&[][..], &[][..], &[][..]),
             Work::Files => (SYSTEM, &[][..], DEVICES),
             Work::Serving => (SYSTEM, NAMES, DEVICES),
         };
@@ -167,6 +183,9 @@ impl Sandbox {
             let Ok(opened) = PathFd::new(&path) else { continue };
             let access = if path.is_dir() { access } else { access & AccessFs::from_file(ABI_KNOWN) };
             rules = rules.add_rule(PathBeneath::new(opened, access)).map_err(refused)?;
+        }
+        for port in self.ports.iter().flatten() {
+            rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).map_err(refused)?;
         }
         Ok(match rules.restrict_self().map_err(refused)?.ruleset {
             RulesetStatus::FullyEnforced => Enforced::Fully,

@@ -7,25 +7,27 @@ use serde_json::json;
 use crate::{
     audit::Event,
     base::{Clock, Limits},
-    discover::{Choice, Chosen, Discovery, Local, Settings, Statuses},
+    discover::{Choice, Chosen, Discovery, Local, NetworkAccess, Settings, Statuses},
     keys::{Chain, Keys},
     store::{self, Keystore},
 };
 
 /// `keys`, and the sources of `settings` as their later tiers. What they say is kept in `home`, or where `shared` keeps it for several machines; `None`: in
-/// memory.
+/// memory. `network` asks.
 pub fn with_network(
     keys: Chain,
     settings: &Settings,
     home: Option<&Path>,
     shared: Option<&Arc<Keystore>>,
+    network: Arc<dyn NetworkAccess>,
     clock: Arc<dyn Clock>,
     limits: &Limits,
 ) -> (Chain, Arc<Discovery>) {
     let keys: Arc<dyn Keys> = Arc::new(keys);
     let home = home.map(Path::to_path_buf);
     let findings = shared.and_then(Keystore::findings);
-    let local = Local { keys: Arc::clone(&keys), merge: store::merge, home, findings, clock, limits: limits.clone() };
+    let (own, limits) = (Arc::clone(&keys), limits.clone());
+    let local = Local { keys: own, network, merge: store::merge, home, findings, clock, limits };
     let discovery = Discovery::new(settings.clone(), local);
     let mut chain = Chain::new(vec![keys], store::merge);
     for (name, source) in discovery.sources() {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{OpenSources, open_tokens, record_choices, tokens::NoPins, with_network, with_statuses};
+use super::{Asking, OpenSources, open_tokens, record_choices, tokens::NoPins, with_network, with_statuses};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
@@ -52,6 +52,15 @@ impl Environment {
     ///
     /// `Config`: the passphrases cannot be read. Others: a source cannot be opened.
     pub fn of(config: &Config) -> Result<Environment> {
+        Environment::asking(config, &Asking::default())
+    }
+
+    /// The same; the network is asked as `asking` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Environment::of`] and [`Asking::access`].
+    pub fn asking(config: &Config, asking: &Asking) -> Result<Environment> {
         let lines = match &config.passphrases {
             Some(passphrases) => Passphrases::of_lines(passphrases.read()?.expose()),
             None => Vec::new(),
@@ -69,22 +78,25 @@ impl Environment {
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         sources.extend(opened.keys);
         let (keys, clock) = (Chain::new(sources, store::merge), Arc::new(SystemClock) as Arc<dyn Clock>);
-        let (keys, discovery) = match config.network()? {
-            Some(settings) => {
+        let access = asking.access(config)?;
+        let (keys, discovery) = match (config.network()?, &access) {
+            (Some(settings), Some(access)) => {
                 let limits = &config.bounds.message;
                 let (place, home) = (config.home(), opened.home.as_ref());
-                let (keys, discovery) = with_network(keys, &settings, place, home, Arc::clone(&clock), limits);
+                let (access, now) = (Arc::clone(access), Arc::clone(&clock));
+                let (keys, discovery) = with_network(keys, &settings, place, home, access, now, limits);
                 if let Some(home) = &opened.home {
                     record_choices(&discovery, home);
                 }
                 (keys, Some(discovery))
             }
-            None => (keys, None),
+            _ => (keys, None),
         };
         let keys: Arc<dyn Keys> = Arc::new(keys);
-        let statuses = config.status_settings().map(|settings| {
+        let statuses = config.status_settings().zip(access).map(|(settings, network)| {
             let local = StatusLocal {
                 keys: Arc::clone(&keys),
+                network,
                 store: opened.home.clone().map(|home| home as Arc<dyn StatementStore>),
                 home: config.home().map(Path::to_path_buf),
                 findings: opened.home.as_ref().and_then(Keystore::findings),

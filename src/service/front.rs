@@ -18,16 +18,17 @@ use tokio::{
 
 use super::{
     back::{lists, sends_mail},
-    judging::incomplete,
+    judging::check_enforced,
     listeners::{Behind, ListenersBuilder},
     next_hop::{Elsewhere, program_or_relay},
+    roles::Role,
 };
 use crate::{
     base::{Error, Random, Result, SystemClock, SystemRandom},
-    config::{self, Auth, Config, Isolation, KeySource, Log, Texts, Tls, Upstream},
+    config::{self, Auth, Config, KeySource, Log, Texts, Tls, Upstream},
     isolation::{Family, Front, GivenSocket, HealthAnswer, HealthQuestion, Loaded, Remote, Report},
     report::{KeyFigures, Metrics, html::KeyEnd},
-    sandbox::{Enforced, Sandbox},
+    sandbox::Sandbox,
     transport::{
         Endpoint, Health, Inherited, ListeningSocket, NextHop,
         serve::{self, Background, Event, Listeners, State},
@@ -63,13 +64,7 @@ pub fn front(
 
 /// Gives up everything that the sockets of `config` do not need.
 fn enter(config: &Config) -> Result<()> {
-    let enforced = files(config)?.enter()?;
-    match (enforced, config.isolation) {
-        (Enforced::Fully, _) => Ok(()),
-        (enforced, Isolation::Required) => Err(incomplete(enforced)),
-        // Those that handle mail say so too, and once is enough.
-        _ => Ok(()),
-    }
+    check_enforced(Role::Front, files(config)?.enter()?, config.isolation)
 }
 
 /// The files that the sockets of a configuration need. A file may be replaced by another one of its name: so its folder can be read, unless something of the

@@ -52,18 +52,28 @@ pub(super) fn isolated(
     };
     let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()));
     let pool = pool.map_err(|error| error.with_hint("isolation = \"none\" handles mail in one process"))?;
-    match (pool.enforced(), config.isolation) {
-        (Enforced::Fully, _) => {}
-        (enforced, Isolation::Required) => return Err(incomplete(enforced)),
-        (enforced, _) => tracing::warn!(event = "isolation-incomplete", enforced = enforced.name()),
-    }
+    check_enforced(Role::Judge, pool.enforced(), config.isolation)?;
     Ok(Some(pool))
 }
 
-/// The kernel enforces less than `require` asks for.
-pub(super) fn incomplete(enforced: Enforced) -> Error {
-    let what = format!("isolation: the kernel enforces {} of it, and \"require\" asks for all", enforced.name());
-    Error::new(Kind::Config, what).with_hint("isolation = \"processes\" takes what there is")
+/// Whether a process gave up enough.
+///
+/// # Errors
+///
+/// `Config`: the kernel enforces less than the configuration requires.
+pub(super) fn check_enforced(role: Role, enforced: Enforced, required: Isolation) -> Result<()> {
+    match (enforced, required) {
+        (Enforced::Fully, _) => {}
+        (enforced, Isolation::Required) => {
+            let what =
+                format!("isolation: the kernel enforces {} of it, and \"require\" asks for all", enforced.name());
+            return Err(Error::new(Kind::Config, what).with_hint("isolation = \"processes\" takes what there is"));
+        }
+        (enforced, _) => {
+            tracing::warn!(event = "isolation-incomplete", process = role.name(), enforced = enforced.name());
+        }
+    }
+    Ok(())
 }
 
 /// Handles mail for the service at the other end of `connection` until it is gone. This process gives up everything else before it reads the first message. `log`

@@ -10,6 +10,7 @@
 //! ```
 
 mod approving;
+mod asking;
 mod auditing;
 mod back;
 mod discovery;
@@ -44,6 +45,7 @@ use tokio::{runtime, sync::mpsc};
 
 pub use self::{
     approving::ApprovingHandler,
+    asking::{Asking, ask_network},
     auditing::AuditingHandler,
     discovery::{record_choices, with_network, with_statuses},
     enrolling::EnrollingHandler,
@@ -77,10 +79,13 @@ use crate::{
     },
 };
 
+/// Makes the environment for a configuration, and is told how the network is asked.
+type Furnish = Box<dyn FnMut(&Config, &Asking) -> Result<Environment> + Send>;
+
 /// A service that is configured by one file.
 pub struct Service {
     path: PathBuf,
-    environment: MakeEnvironment,
+    environment: Furnish,
     roles: Option<Roles>,
     inherited: Vec<Inherited>,
     notify: Box<dyn Fn(State) + Send>,
@@ -91,21 +96,24 @@ impl Service {
     pub fn new(path: impl Into<PathBuf>) -> Service {
         Service {
             path: path.into(),
-            environment: Box::new(Environment::of),
+            environment: Box::new(Environment::asking),
             roles: None,
             inherited: Vec::new(),
             notify: Box::new(|_| {}),
         }
     }
 
-    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration, and of each tenant.
+    /// Takes keys, time and randomness from `environment` instead of [`Environment::asking`]. It is called for each load of the configuration, and of each tenant.
     #[must_use]
-    pub fn with_environment(self, environment: impl FnMut(&Config) -> Result<Environment> + Send + 'static) -> Service {
+    pub fn with_environment(
+        self,
+        environment: impl FnMut(&Config, &Asking) -> Result<Environment> + Send + 'static,
+    ) -> Service {
         Service { environment: Box::new(environment), ..self }
     }
 
-    /// Serves the sockets and handles mail in processes of this program, if the configuration does not say otherwise ([`Isolation`]). Without it, all is done in
-    /// this process.
+    /// Serves the sockets, handles mail and asks the network in processes of this program, if the configuration does not say otherwise ([`Isolation`]). Without it, all is
+    /// done in this process.
     #[must_use]
     pub fn with_roles(self, roles: Roles) -> Service {
         Service { roles: Some(roles), ..self }
@@ -144,8 +152,10 @@ impl Service {
     ///
     /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
-        let Service { path, environment, roles, inherited, notify } = self;
+        let Service { path, mut environment, roles, inherited, notify } = self;
         let metrics = Arc::new(Metrics::default());
+        let asking = roles.as_ref().map_or_else(Asking::default, |roles| Asking::by(roles, &metrics));
+        let environment: MakeEnvironment = Box::new(move |config| environment(config, &asking));
         let mut builder = BackBuilder::new(environment, roles.clone(), Arc::clone(&metrics));
         if let Some(roles) = roles {
             let config = config::load(&path)?;

@@ -9,17 +9,20 @@ pub enum Role {
     Front,
     /// It reads mail, and decides ([`judge`](super::judge)).
     Judge,
+    /// It asks the network for keys and revocations ([`ask_network`](super::ask_network)).
+    Network,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 2] = [Role::Front, Role::Judge];
+    pub const ALL: [Role; 3] = [Role::Front, Role::Judge, Role::Network];
 
     /// Its name, as in the list of processes.
     pub fn name(self) -> &'static str {
         match self {
             Role::Front => "front",
             Role::Judge => "judge",
+            Role::Network => "network",
         }
     }
 }
@@ -38,10 +41,14 @@ impl Role {
 /// fn main() -> Result<()> {
 ///     let file = |of: &dyn AsFd| of.as_fd().try_clone_to_owned().map(File::from).map_err(|error| Error::io("a connection", &error));
 ///     // The same program is started again, with a connection as its standard input, and the front with another as its standard output.
-///     match env::args().nth(1).as_deref() {
-///         Some("judge") => return service::judge(file(&io::stdin())?, |_| {}, |_| {}),
-///         Some("front") => return service::front(file(&io::stdin())?, file(&io::stdout())?, |_| {}, String::new),
-///         _ => {}
+///     let own = env::args().nth(1);
+///     if let Some(role) = Role::ALL.into_iter().find(|role| own.as_deref() == Some(role.name())) {
+///         let connection = file(&io::stdin())?;
+///         return match role {
+///             Role::Front => service::front(connection, file(&io::stdout())?, |_| {}, String::new),
+///             Role::Judge => service::judge(connection, |_| {}, |_| {}),
+///             Role::Network => service::ask_network(connection),
+///         };
 ///     }
 ///     let start = |role: Role| {
 ///         let mut command = Command::new("/proc/self/exe");

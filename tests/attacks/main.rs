@@ -6,6 +6,7 @@ mod front;
 mod handler;
 mod judges;
 mod limits;
+mod network;
 mod oracle;
 mod pgp;
 mod pki;

@@ -60,7 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("sandbox", &["base"]),
     // report: counts and figures of one process are shown by another.
-    ("isolation", &["base", "crypto", "mail", "keys", "policy", "report", "engine", "sandbox"]),
+    ("isolation", &["base", "crypto", "mail", "keys", "discover", "policy", "report", "engine", "sandbox"]),
     // report: which Authentication-Results are believed.
     ("acme", &["audit", "base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.

@@ -1,5 +1,6 @@
 //! Keys on the network, with real servers on loopback: nginx with a private authority, BIND with a root zone of its own.
 
+mod apart;
 mod cached;
 mod directory;
 mod http;

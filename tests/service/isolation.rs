@@ -153,15 +153,22 @@ fn the_setting_says_how_far_they_are_apart() {
         println!("NOT TESTED: isolation = \"require\": Linux {release} does not enforce all of it");
         return;
     }
-    let strict = Proxy::start(sink.port(), "isolation = \"require\"");
+    // With something to ask of the network, there is a process for that too, and the same one after a reload.
+    let strict = Proxy::start(sink.port(), "isolation = \"require\"\ndiscovery.refresh = 7");
     send(&strict, &sink);
     assert!(!strict.processes_of("judge").is_empty());
+    let before = strict.processes_of("network");
+    assert_eq!(before.len(), 1, "{}", strict.log());
+    strict.reload("event=configuration-loaded");
+    assert_eq!(strict.processes_of("network"), before);
 }
 
 /// Nobody runs as one by hand: it waits for the service, and ends without it.
 #[test]
-fn a_judge_without_a_service_ends() {
-    let mut alone = Command::new(POSTSEAL);
-    alone.arg0("postseal: judge").stdin(Stdio::null());
-    Done::of(alone.output().unwrap()).refused(75, "another process of the service");
+fn a_process_without_a_service_ends() {
+    for name in ["postseal: judge", "postseal: network"] {
+        let mut alone = Command::new(POSTSEAL);
+        alone.arg0(name).stdin(Stdio::null());
+        Done::of(alone.output().unwrap()).refused(75, "another process of the service");
+    }
 }

@@ -23,5 +23,6 @@ pub(crate) mod processes;
 pub(crate) mod requirements;
 pub(crate) mod schema;
 pub(crate) mod served;
+pub(crate) mod sockets;
 pub(crate) mod token;
 pub(crate) mod web;

@@ -16,6 +16,7 @@ use super::{
     clients::{self, Letter},
     lab::{Lab, POSTSEAL},
     ports::free_port,
+    processes,
 };
 
 /// A client in a trusted network.
@@ -112,6 +113,13 @@ impl Served<'_> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") / 1024
+    }
+
+    /// Its processes with this name.
+    pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
+        let is_one =
+            |id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with(name.as_bytes()));
+        processes::family(self.child.id()).into_iter().filter(is_one).collect()
     }
 
     /// The port of the listener for SMTP.

@@ -36,7 +36,10 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     raise_descriptor_limit();
     hide_memory();
     Service::new(path)
-        .with_environment(move |config| session.configured(config)?.environment())
+        .with_environment(move |config, asking| {
+            let access = asking.access(config)?;
+            session.configured(config)?.asking(access).environment()
+        })
         .with_roles(role::programs())
         .with_sockets(inherited)
         .with_supervisor(notify)

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Directory, Filter, Method, Person, Resolver, http::Failure};
+use super::{Directory, Filter, Method, Person, Resolver, http::Failure, roots::Roots};
 use crate::{
     base::{Error, Result},
     mail::Address,
@@ -12,7 +12,7 @@ use crate::{
 pub(super) struct Client;
 
 impl Client {
-    pub(super) fn new(_: &Directory, _: Resolver) -> Result<Client> {
+    pub(super) fn new(_: &Directory, _: &Roots, _: Resolver) -> Result<Client> {
         Err(Error::unavailable("directories: not in this build (Cargo feature `ldap`)"))
     }
 

@@ -7,23 +7,21 @@ mod message;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
     sync::Arc,
     time::Instant,
 };
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 
 use self::{
     connection::{Connection, no_ldap, outcome},
     message::{Entry, Search},
 };
-use super::{Directory, Filter, Method, Person, Resolver, directory::LdapServer, dns::Unresolved, http::Failure};
+use super::{
+    Directory, Filter, Method, Person, Resolver, directory::LdapServer, dns::Unresolved, http::Failure, roots::Roots,
+};
 use crate::{
-    base::{Error, Kind, Result, Secret},
+    base::{Result, Secret},
     mail::Address,
 };
 
@@ -47,23 +45,15 @@ const PAGE: u32 = 500;
 const MAX_ADDRESSES: usize = 4;
 
 impl Client {
-    /// A client of `directory`, whose names are looked up by `resolver`.
+    /// A client of `directory`, whose servers have certificates by `roots`, and whose names are looked up by `resolver`.
     ///
     /// # Errors
     ///
-    /// `Config`: the root certificates cannot be read.
-    pub(super) fn new(directory: &Directory, resolver: Resolver) -> Result<Client> {
-        let mut roots = RootCertStore::empty();
-        match &directory.roots {
-            Some(path) => {
-                roots.add_parsable_certificates(certificates_of(path)?);
-            }
-            // A root certificate that cannot be read is not trusted: its servers are refused.
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// None; in a build without directories, there is no client.
+    pub(super) fn new(directory: &Directory, roots: &Roots, resolver: Resolver) -> Result<Client> {
+        let mut trusted = RootCertStore::empty();
+        trusted.add_parsable_certificates(roots.iter().map(|one| CertificateDer::from_slice(one)));
+        let tls = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
         Ok(Client { directory: directory.clone(), resolver, tls: Arc::new(tls) })
     }
 
@@ -250,14 +240,4 @@ fn share(deadline: Instant, parts: usize) -> Instant {
 fn seconds_until(deadline: Instant) -> u32 {
     let left = deadline.saturating_duration_since(Instant::now()).as_secs();
     u32::try_from(left).unwrap_or(u32::MAX).saturating_add(1)
-}
-
-fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let wrong = |why: &dyn std::fmt::Display| Error::new(Kind::Config, format!("{}: {why}", path.display()));
-    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = certificates.map_err(|error| wrong(&error.to_string().to_lowercase()))?;
-    match certificates.is_empty() {
-        true => Err(wrong(&"no certificate in PEM")),
-        false => Ok(certificates),
-    }
 }

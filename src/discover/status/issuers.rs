@@ -111,7 +111,7 @@ impl Statuses {
             let deadline = Instant::now() + self.local.limits.network;
             // What is fetched is signed by itself.
             let bounds = Bounds { octets: MAX_CERTIFICATES, deadline, plain: Plain::Allow };
-            let octets = match self.client()?.get(&url, &bounds) {
+            let octets = match self.local.network.get(&url, &bounds) {
                 Ok(octets) => octets,
                 Err(failure) => {
                     failures.push(format!("{url}: {failure}"));

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     base::hex,
     discover::{
-        RevocationFetch, StatementKind,
-        http::{Bounds, Client, Plain},
+        NetworkAccess, RevocationFetch, StatementKind,
+        http::{Bounds, Plain},
     },
     pki::{self, Certificate, OcspResponse},
     protocol::smime::ocsp_request,
@@ -54,7 +54,7 @@ impl Place {
     /// Asks about a certificate and its issuer, with this nonce if it is a responder. What comes is a CRL or a response with the same nonce, or none.
     pub(super) fn ask(
         &self,
-        client: &Client,
+        network: &dyn NetworkAccess,
         (certificate, issuer): (&Certificate, &Certificate),
         nonce: Option<&[u8]>,
         deadline: Instant,
@@ -62,10 +62,10 @@ impl Place {
         // What is fetched is signed by itself.
         let bounds = |octets| Bounds { octets, deadline, plain: Plain::Allow };
         let answer = match self.kind {
-            StatementKind::Crl => client.get(&self.url, &bounds(MAX_LIST)),
+            StatementKind::Crl => network.get(&self.url, &bounds(MAX_LIST)),
             StatementKind::Ocsp => {
                 let request = ocsp_request::request(certificate, issuer, nonce);
-                client.post(&self.url, "application/ocsp-request", &request, &bounds(MAX_RESPONSE))
+                network.post(&self.url, "application/ocsp-request", &request, &bounds(MAX_RESPONSE))
             }
         };
         let octets = answer.map_err(|failure| Unfetched::Server(failure.to_string()))?;

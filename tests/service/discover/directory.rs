@@ -10,13 +10,15 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Gnupg, fingerprint, new_certificate};
+use super::{Gnupg, apart::to, fingerprint, new_certificate};
 use crate::support::{
     certificates::authority,
+    clients::dialogue,
     directory::{BASE, Directory, Entry, PASSWORD, READER},
     lab::{Done, Lab, POSTSEAL},
     ports::free_port,
     requirements,
+    served::{Configured, log},
 };
 
 /// A folder with a configuration that asks a directory, and with an authority for mail.
@@ -278,6 +280,32 @@ fn mail_is_encrypted_to_a_certificate_of_the_directory() {
     office.directory.stop();
     office.filter("frank@partner.test").code(75);
     assert!(office.filter("bob@partner.test").code(0).text().contains("pkcs7-mime"));
+}
+
+/// The process of the service for the network has the root certificates and the password, and no file.
+#[test]
+fn the_service_takes_keys_from_the_directory() {
+    let Some(office) = Office::new(|lab| {
+        let bob = issued(lab, "bob", "bob@partner.test");
+        vec![entry("bob", vec![mail("bob@partner.test"), ("userCertificate;binary", bob)])]
+    }) else {
+        return;
+    };
+    let text = String::from_utf8(office.lab.read("postseal.toml")).expect("UTF-8");
+    let (_, discovery) = text.split_once("[discovery]").expect("a section");
+    office.lab.run(&["key", "import", "--anchor", "mail-ca.pem"]).code(0);
+    let rules = [["found", "discover = true", "encrypt"]];
+    let configured = Configured::new(&office.lab, "220 next", &rules);
+    let text = String::from_utf8(office.lab.read("postseal.toml")).expect("UTF-8");
+    let text = text.replace("protocol = [\"pgp\"]", "protocol = [\"smime\"]");
+    office.lab.write("postseal.toml", format!("{text}[discovery]{discovery}"));
+    let served = configured.serve().unwrap_or_else(|code| panic!("exit code {code}: {}", log(&office.lab)));
+    assert_eq!(served.processes("postseal: network").len(), 1);
+    let reply = dialogue(served.smtp(), "EHLO", &to("bob@partner.test"));
+    assert!(reply.starts_with("250"), "{reply}\n{}", log(&office.lab));
+    let delivered = served.delivered();
+    assert!(delivered.len() == 1 && delivered[0].contains("enveloped-data"), "{delivered:?}");
+    assert!(office.directory.searches() > 0);
 }
 
 #[test]

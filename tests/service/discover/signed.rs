@@ -6,11 +6,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::{Gnupg, Net, fingerprint};
+use super::{Gnupg, Net, apart::to, fingerprint};
 use crate::support::{
+    clients::dialogue,
+    lab::Lab,
     names::Names,
     ports::{free_port, wait_for_port},
     requirements::present,
+    served::{Configured, log},
 };
 
 /// A validating resolver on loopback, before a name server with a signed root zone.
@@ -169,6 +172,35 @@ fn signed_records_have_keys_and_a_wrong_signature_is_no_answer() {
         let said = net.find("mallory@good.test", 77);
         assert_eq!(said["sources"][1]["reason"], "no certificate there names the address", "{mode}: {said}");
     }
+}
+
+/// The process of the service for the network has the trust anchors, and no file.
+#[test]
+fn the_service_takes_keys_from_signed_records() {
+    if !present(&["named", "dnssec-keygen", "dnssec-signzone", "openpgpkey", "gpg", "openssl"]) {
+        return;
+    }
+    let (gnupg, spoiled) = (new("Bob <bob@good.test>"), new("Bob <bob@spoiled.test>"));
+    let signed = Signed::start(&[record(&gnupg, "bob@good.test"), record(&spoiled, "bob@spoiled.test")].concat());
+    for mode in ["resolver", "validate"] {
+        let lab = Lab::with_keys(&["alice"]);
+        let rules = [["found", "discover = true", "encrypt"]];
+        let configured = Configured::new(&lab, "220 next", &rules);
+        let text = String::from_utf8(lab.read("postseal.toml")).expect("UTF-8");
+        lab.write("postseal.toml", format!("{text}[discovery]\n{}\n", signed.lines(mode)));
+        let served = configured.serve().unwrap_or_else(|code| panic!("exit code {code}: {}", log(&lab)));
+        assert_eq!(served.processes("postseal: network").len(), 1);
+        let reply = dialogue(served.smtp(), "EHLO", &to("bob@good.test"));
+        assert!(reply.starts_with("250"), "{mode}: {reply}\n{}", log(&lab));
+        let delivered = served.delivered();
+        assert!(delivered.len() == 1 && delivered[0].contains("BEGIN PGP MESSAGE"), "{mode}: {delivered:?}");
+        let reply = dialogue(served.smtp(), "EHLO", &to("bob@spoiled.test"));
+        assert!(reply.starts_with("451"), "{mode}: {reply}\n{}", log(&lab));
+    }
+}
+
+fn new(owner: &str) -> Gnupg {
+    Gnupg::with_key(owner, "20260101T000000!")
 }
 
 /// A name server elsewhere, and a zone that is not signed, prove nothing.

@@ -7,7 +7,7 @@ use std::{
 
 use postseal::{
     base::{Error, Result},
-    discover::Filter,
+    discover::{DirectAccess, Filter},
     mail::Address,
     store::Keystore,
 };
@@ -36,8 +36,7 @@ pub(super) fn generate(what: &Generate, filter: &str, home: &Keystore, session: 
         .ok_or_else(|| Error::usage("key generate: no configuration names a directory").with_hint("--config FILE"))?;
     let found = {
         let _progress = progress::begin("asking the directory");
-        let session = session.discovering(Some(&config))?;
-        session.discovery()?.people(&filter, Instant::now() + TIMEOUT)?
+        DirectAccess::new(&config.sources()?).people(&filter, Instant::now() + TIMEOUT)?
     };
     let (mut people, mut faults, mut known, mut served) = (Vec::new(), Vec::new(), HashSet::new(), 0);
     for person in found {

@@ -1,0 +1,353 @@
+//! The process that asks the network, when it does what an attacker wants: each thing is tried from within, in place of the look-ups. And what is taken from it.
+
+use std::{
+    env, fs,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::AsFd,
+        unix::{
+            net::{UnixListener, UnixStream},
+            process::CommandExt,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use postseal::{
+    base::Network,
+    discover::{
+        Clear, Directory, Filter, LdapServer, Method, NetworkAccess, NetworkSettings, Settings, SignedKeys,
+        http::{Bounds, Failure, Plain},
+    },
+    isolation::{NetworkProcess, NetworkRole, RemoteAccess},
+    mail::Address,
+    sandbox::Enforced,
+};
+
+use crate::support::{
+    handler::address,
+    lab::{Lab, POSTSEAL},
+};
+
+/// The folder and the ports for the process.
+const WITHIN: &str = "POSTSEAL_TEST_NETWORK";
+
+/// A process that is this test program.
+fn taken(given: &str, ended: &Arc<AtomicUsize>) -> Arc<NetworkProcess> {
+    let given = given.to_owned();
+    let program = move || {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "network::within", "--nocapture", "--test-threads", "1"]).env(WITHIN, &given);
+        command
+    };
+    started(program, ended)
+}
+
+/// A process as `serve` starts it.
+fn real() -> Arc<NetworkProcess> {
+    let program = || {
+        let mut command = Command::new(POSTSEAL);
+        command.arg0("postseal: network").env_clear();
+        command
+    };
+    started(program, &Arc::default())
+}
+
+fn started(program: impl Fn() -> Command + Send + Sync + 'static, ended: &Arc<AtomicUsize>) -> Arc<NetworkProcess> {
+    let ended = Arc::clone(ended);
+    let count = move || {
+        ended.fetch_add(1, Ordering::SeqCst);
+    };
+    NetworkProcess::new(program, count)
+}
+
+/// It may ask these networks beside public ones.
+fn access(process: &Arc<NetworkProcess>, allowed: &[&str]) -> RemoteAccess {
+    let allowed = allowed.iter().map(|one| Network::parse(one).unwrap()).collect();
+    by(process, Settings { allowed, ..Settings::default() })
+}
+
+/// By these settings, and no name server.
+fn by(process: &Arc<NetworkProcess>, settings: Settings) -> RemoteAccess {
+    let settings = Settings { name_servers: vec!["127.0.0.1:1".parse().unwrap()], ..settings };
+    process.access(NetworkSettings::read(&settings)).unwrap()
+}
+
+fn bounds(octets: usize, milliseconds: u64) -> Bounds {
+    Bounds { octets, deadline: Instant::now() + Duration::from_millis(milliseconds), plain: Plain::Allow }
+}
+
+#[test]
+fn the_process_for_the_network_has_the_network_and_nothing_else() {
+    let lab = Lab::new();
+    let (tcp, local) = (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(lab.path("socket")).unwrap());
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    lab.write("secret", "secret");
+    let ports = [tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port()];
+    let process = taken(&format!("{} {} {}", ports[0], ports[1], lab.path("").display()), &Arc::default());
+    // A directory has this port.
+    let directory = Directory {
+        servers: vec![LdapServer::parse(&format!("ldap://127.0.0.1:{}", ports[0])).unwrap()],
+        clear: Clear::Refuse,
+        roots: None,
+        bind_dn: None,
+        password: None,
+        base: String::new(),
+        filter: Filter::parse("(mail={address})").unwrap(),
+    };
+    let access = by(&process, Settings { directory: Some(directory), ..Settings::default() });
+    let said = access.get("reach", &bounds(1 << 16, 10_000)).unwrap();
+    drop(local);
+    if matches!(access.enforced(), Enforced::CallsOnly | Enforced::Nothing) {
+        println!("NOT TESTED: what the process for the network reaches: this kernel has no Landlock");
+        return;
+    }
+    let expected = [
+        "refused: read a file",
+        "refused: read the password file",
+        "refused: read the names of the machine",
+        "refused: list a folder",
+        "refused: write a file",
+        "refused: remove a file",
+        "refused: run a program",
+        "refused: run this program",
+        "refused: listen by TCP",
+        "refused: accept a connection",
+        "refused: connect to a service of this machine",
+        "refused: listen for services of this machine",
+        "refused: make a socket pair",
+        "refused: read the environment of the service",
+        "refused: write into the memory of the service",
+        "refused: read its own environment again",
+        "refused: name the service by a descriptor",
+        "refused: bound the service",
+        "refused: end the service",
+        "refused: take more memory",
+        "refused: connect by TCP to another port",
+        "done: connect by TCP",
+        "done: send by UDP",
+        "done: start a thread",
+    ];
+    assert_eq!(String::from_utf8(said).unwrap().lines().collect::<Vec<_>>(), expected, "{:?}", access.enforced());
+}
+
+/// A process that says what it may not is ended, and the next question goes to another one.
+#[test]
+fn what_the_process_for_the_network_says_is_checked() {
+    let ended: Arc<AtomicUsize> = Arc::default();
+    let process = taken("0 0 /", &ended);
+    let access = access(&process, &[]);
+    let bob = address("bob@example.net");
+    let soon = || Instant::now() + Duration::from_secs(10);
+    let who = || String::from_utf8(access.get("who", &bounds(100, 10_000)).unwrap()).unwrap();
+    let first = who();
+    assert_eq!(who(), first);
+    // Exactly as much as it may, and one octet more.
+    assert_eq!(access.get("100 octets", &bounds(100, 10_000)).unwrap().len(), 100);
+    assert_eq!(who(), first);
+    let ends: [(&str, &dyn Fn() -> Option<Failure>); 6] = [
+        ("too much", &|| access.get("100 octets", &bounds(99, 10_000)).err()),
+        ("too many keys", &|| access.directory_keys(Method::LdapPgp, &bob, soon()).err()),
+        ("lines in a reason", &|| access.signed_keys(Method::Openpgpkey, &bob, soon()).err()),
+        ("abort", &|| access.get("abort", &bounds(100, 10_000)).err()),
+        ("leave", &|| access.get("leave", &bounds(100, 10_000)).err()),
+        ("take memory", &|| access.get("take memory", &bounds(100, 10_000)).err()),
+    ];
+    let mut before = first;
+    for (number, (what, ask)) in ends.into_iter().enumerate() {
+        let failure = ask().unwrap_or_else(|| panic!("{what}: it is believed")).to_string();
+        assert!(failure.starts_with("the process that asks the network ended ("), "{what}: {failure}");
+        assert_eq!(ended.load(Ordering::SeqCst), number + 1, "{what}");
+        let now = who();
+        assert_ne!(now, before, "{what}");
+        before = now;
+    }
+    // These it may say. No line of its own, and no page of text, goes on.
+    let Err(Failure::Failed(reason)) = access.get("lines", &bounds(100, 10_000)) else { panic!("no failure") };
+    assert!(reason.starts_with("no  250 2.0.0 Ok") && reason.len() == 1_000, "{reason}");
+    assert_eq!(access.get("panic", &bounds(100, 10_000)), Err(Failure::Failed("a fault of this program".to_owned())));
+    assert_eq!(access.get("no host", &bounds(100, 10_000)), Err(Failure::NoHost));
+    // Silence ends with the deadline, and holds up nobody.
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let silent = scope.spawn(|| access.get("silence", &bounds(100, 700)));
+        assert_eq!(who(), before);
+        assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
+        assert_eq!(silent.join().unwrap(), Err(Failure::Failed("no answer in time".to_owned())));
+    });
+    assert!(start.elapsed() < Duration::from_millis(2_000), "{:?}", start.elapsed());
+    assert_eq!(who(), before);
+}
+
+/// One process works for several configurations, each with what it may ask.
+#[test]
+fn what_one_configuration_may_ask_another_may_not() {
+    let server = web(Duration::ZERO);
+    let process = real();
+    let (one, other) = (access(&process, &["127.0.0.0/8"]), access(&process, &["10.0.0.0/8"]));
+    let url = format!("http://127.0.0.1:{server}/");
+    for _ in 0..2 {
+        assert_eq!(one.get(&url, &bounds(100, 5_000)), Ok(b"hello".to_vec()));
+        let refused = other.get(&url, &bounds(100, 5_000));
+        assert_eq!(refused, Err(Failure::Failed("127.0.0.1: 127.0.0.1 is not a public address".to_owned())));
+    }
+    drop(other);
+    assert_eq!(one.post(&url, "text/plain", b"x", &bounds(100, 5_000)), Ok(b"hello".to_vec()));
+    assert_eq!(one.get(&url, &bounds(4, 5_000)), Err(Failure::Unfit("the answer is larger than 4 octets".to_owned())));
+    // Settings whose files cannot be read fail the look-ups that need them.
+    let settings = Settings { roots: Some(PathBuf::from("/none.pem")), ..Settings::default() };
+    let failure = by(&process, settings).get(&url, &bounds(100, 5_000)).unwrap_err();
+    assert!(failure.to_string().contains("/none.pem"), "{failure}");
+}
+
+/// Servers that answer late are asked at the same time, and more than there is room for wait.
+#[test]
+fn a_slow_server_does_not_hold_up_the_others() {
+    let (slow, fast) = (web(Duration::from_millis(500)), web(Duration::ZERO));
+    let process = real();
+    let access = access(&process, &["127.0.0.0/8"]);
+    let ask = |port: u16| access.get(&format!("http://127.0.0.1:{port}/"), &bounds(100, 20_000));
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..300).map(|_| scope.spawn(|| ask(slow))).collect();
+        for one in all {
+            assert_eq!(one.join().unwrap(), Ok(b"hello".to_vec()));
+        }
+    });
+    // One after the other they take 150 seconds.
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    assert_eq!(ask(fast), Ok(b"hello".to_vec()));
+}
+
+/// Answers "hello" after this time.
+fn web(after: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4_096]);
+                thread::sleep(after);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+            });
+        }
+    });
+    port
+}
+
+/// The process; a test of its own only in name.
+#[test]
+fn within() {
+    let Ok(given) = env::var(WITHIN) else { return };
+    let connection = io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let mut words = given.splitn(3, ' ');
+    let mut port = || words.next().unwrap().parse().unwrap();
+    let ports = [port(), port()];
+    let folder = PathBuf::from(words.next().unwrap());
+    // A socket to which somebody has connected, made before it gives everything up.
+    let listening = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let _client = listening.local_addr().and_then(TcpStream::connect).unwrap();
+    let open = |_| {
+        let taken = Taken { ports, folder: folder.clone(), listening: Arc::clone(&listening) };
+        Arc::new(taken) as Arc<dyn NetworkAccess>
+    };
+    NetworkRole::start(connection.into()).unwrap().serve(open).unwrap();
+}
+
+/// What an attacker would do in the place of look-ups.
+struct Taken {
+    /// Of TCP, and of UDP.
+    ports: [u16; 2],
+    folder: PathBuf,
+    listening: Arc<TcpListener>,
+}
+
+impl NetworkAccess for Taken {
+    fn get(&self, url: &str, bounds: &Bounds) -> Result<Vec<u8>, Failure> {
+        match url {
+            "reach" => Ok(self.reach().join("\n").into_bytes()),
+            "who" => Ok(process::id().to_string().into_bytes()),
+            "100 octets" => Ok(vec![1; 100]),
+            "lines" => Err(Failure::Failed(format!("no\r\n250 2.0.0 Ok{}", "x".repeat(5_000)))),
+            "no host" => Err(Failure::NoHost),
+            "abort" => process::abort(),
+            "leave" => process::exit(0),
+            "panic" => panic!("as a dependency may"),
+            "take memory" => Ok(vec![1; 1 << 36]),
+            _ => {
+                thread::sleep(Duration::from_secs(3_600));
+                Ok(vec![0; bounds.octets])
+            }
+        }
+    }
+
+    fn post(&self, url: &str, _: &str, _: &[u8], bounds: &Bounds) -> Result<Vec<u8>, Failure> {
+        self.get(url, bounds)
+    }
+
+    fn signed_keys(&self, _: Method, _: &Address, _: Instant) -> Result<SignedKeys, Failure> {
+        Ok(SignedKeys::Missing("no\r\nevent=all-is-well".to_owned()))
+    }
+
+    fn directory_keys(&self, _: Method, _: &Address, _: Instant) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(vec![vec![1; 1_000]; 1_000])
+    }
+}
+
+impl Taken {
+    fn reach(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let mut tell = |what: &str, done: io::Result<()>| match done {
+            Ok(()) => said.push(format!("done: {what}")),
+            Err(_) => said.push(format!("refused: {what}")),
+        };
+        let path = |name: &str| self.folder.join(name);
+        let service = std::os::unix::process::parent_id();
+        let of_service = |name: &str| Path::new("/proc").join(service.to_string()).join(name);
+        tell("read a file", fs::read(path("secret")).map(drop));
+        tell("read the password file", fs::read("/etc/passwd").map(drop));
+        tell("read the names of the machine", fs::read("/etc/hosts").map(drop));
+        tell("list a folder", fs::read_dir(&self.folder).map(drop));
+        tell("write a file", fs::write(path("more"), "more"));
+        tell("remove a file", fs::remove_file(path("secret")));
+        tell("run a program", Command::new("/bin/true").status().map(drop));
+        tell("run this program", Command::new("/proc/self/exe").status().map(drop));
+        tell("listen by TCP", TcpListener::bind("127.0.0.1:0").map(drop));
+        tell("accept a connection", self.listening.accept().map(drop));
+        tell("connect to a service of this machine", UnixStream::connect(path("socket")).map(drop));
+        tell("listen for services of this machine", UnixListener::bind(path("more")).map(drop));
+        tell("make a socket pair", UnixStream::pair().map(drop));
+        tell("read the environment of the service", fs::read(of_service("environ")).map(drop));
+        tell("write into the memory of the service", fs::File::options().write(true).open(of_service("mem")).map(drop));
+        tell("read its own environment again", fs::read("/proc/self/environ").map(drop));
+        let service = rustix::process::Pid::from_raw(service.try_into().unwrap()).unwrap();
+        let named = rustix::process::pidfd_open(service, rustix::process::PidfdFlags::empty());
+        tell("name the service by a descriptor", named.map(drop).map_err(Into::into));
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        let bounded = rustix::process::prlimit(Some(service), rustix::process::Resource::Core, none);
+        tell("bound the service", bounded.map(drop).map_err(Into::into));
+        // A signal that its receiver ignores: what counts is whether it may be sent.
+        let ended = rustix::process::kill_process(service, rustix::process::Signal::URG);
+        tell("end the service", ended.map_err(Into::into));
+        let more = rustix::process::Rlimit { current: None, maximum: None };
+        let raised = rustix::process::setrlimit(rustix::process::Resource::Data, more);
+        tell("take more memory", raised.map_err(Into::into));
+        let [tcp, udp] = self.ports;
+        let other = self.listening.local_addr().unwrap();
+        tell("connect by TCP to another port", TcpStream::connect(other).map(drop));
+        tell("connect by TCP", TcpStream::connect(("127.0.0.1", tcp)).map(drop));
+        let sent = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", udp)));
+        tell("send by UDP", sent.map(drop));
+        tell("start a thread", thread::Builder::new().spawn(|| {}).map(|thread| thread.join().unwrap()));
+        said
+    }
+}
