@@ -12,6 +12,8 @@ mod acceptance;
 mod answers;
 mod channel;
 mod forms;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod judge;
 mod orders;
 mod pool;

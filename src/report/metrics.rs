@@ -45,6 +45,10 @@ struct Figures {
     reloads: BTreeMap<&'static str, u64>,
     /// Processes that ended while they handled a message.
     judges_ended: u64,
+    /// By protocol and operation: uses of secret keys for mail.
+    key_uses: BTreeMap<(&'static str, &'static str), u64>,
+    /// By what was used up: uses that were refused.
+    key_limits: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, fate and cause: recipients.
@@ -334,7 +338,11 @@ impl Metrics {
         for Trial { group, .. } in trials {
             // The name of a forward or a list is an address, which not every user of the machine may read.
             let rule = if group.origin.is_as_addressed() { group.rule.as_str() } else { SENT_ON };
-            let key = (listener, rule.to_owned(), group.disposition.name());
+            let disposition = group.disposition.name();
+            let key = (listener, rule.to_owned(), disposition);
+            // Another process says what the rules are called.
+            let is_known = figures.trials.contains_key(&key) || figures.trials.len() < MOST_TRIALS;
+            let key = if is_known { key } else { (listener, OTHERS.to_owned(), disposition) };
             *figures.trials.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
@@ -423,6 +431,16 @@ impl Metrics {
         self.figures().judges_ended += 1;
     }
 
+    /// Counts a use of a secret key of `protocol` for a mail.
+    pub fn key_used(&self, protocol: &'static str, operation: &'static str) {
+        *self.figures().key_uses.entry((protocol, operation)).or_default() += 1;
+    }
+
+    /// Counts a use that was refused, because those of a key or of a client were used up.
+    pub fn key_limit_reached(&self, per: &'static str) {
+        *self.figures().key_limits.entry(per).or_default() += 1;
+    }
+
     /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed").or_default() += 1;
@@ -458,6 +476,10 @@ impl Metrics {
 
 /// What the metrics call the rules of forwards and lists.
 const SENT_ON: &str = "sent on";
+/// What the metrics call rules that there is no room for.
+const OTHERS: &str = "others";
+/// Rules that are log-only, by listener and disposition. Source: more than people write.
+const MOST_TRIALS: usize = 10_000;
 
 /// Upper bounds in milliseconds, from an Ed25519 signature to the key derivation of a passphrase.
 const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];

@@ -80,6 +80,12 @@ impl Metrics {
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_judges_ended_total", "counter", "processes that ended while they handled a message");
         page.lines(std::iter::once((String::new(), figures.judges_ended)));
+        page.head("postseal_key_uses_total", "counter", "uses of secret keys for mail by protocol and operation");
+        page.lines(figures.key_uses.iter().map(|((protocol, operation), count)| {
+            (format!("protocol=\"{protocol}\",operation=\"{operation}\""), *count)
+        }));
+        page.head("postseal_key_limits_reached_total", "counter", "uses of secret keys that were refused, by limit");
+        page.lines(figures.key_limits.iter().map(|(per, count)| (format!("per=\"{per}\""), *count)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
         page.lines(
             figures.readiness.iter().map(|readiness| (String::new(), u64::from(*readiness == Readiness::Ready))),
