@@ -159,3 +159,173 @@ fn check_words(mut words: impl Iterator<Item = String>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        sync::Arc,
+        time::{Duration, SystemTime},
+    };
+
+    use super::{
+        super::{answers::Told, questions::Question},
+        *,
+    };
+    use crate::{
+        base::Budget,
+        isolation::Answers,
+        keys::Memory,
+        mail::{ReversePath, Submitter},
+        policy::{
+            Command, FixedMembers, FromField, Gets, Lists, Member, Members, Origin, Otherwise, Posters, ReplyTo,
+            Request, Rule, Subscription, WithoutKey,
+        },
+    };
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn member(text: &str) -> Member {
+        Member { address: address(text), gets: None, protocols: Vec::new() }
+    }
+
+    fn list(name: &str) -> List {
+        List {
+            address: address(name),
+            owners: vec![address("owner@example.net")],
+            description: None,
+            members: Members(Arc::new(FixedMembers([member("one@example.net"), member("two@example.net")].into()))),
+            post: Posters::Anybody,
+            otherwise: Otherwise::Reject,
+            moderators: Vec::new(),
+            requires: BTreeSet::new(),
+            gets: Gets::Sign,
+            without_key: WithoutKey::Skip,
+            rule: Rule::default(),
+            from: FromField::Keep,
+            reply_to: ReplyTo::Author,
+            subscription: Subscription::Moderated,
+            unsubscribe: None,
+        }
+    }
+
+    fn policy() -> Policy {
+        let mut lists = Lists::default();
+        lists.insert(list("dev@example.org"));
+        lists.insert(list("other@example.org"));
+        Policy {
+            mode: Default::default(),
+            local: Vec::new(),
+            identities: Default::default(),
+            trusted: Vec::new(),
+            rules: Vec::new(),
+            obstacles: Default::default(),
+            max_size: 1 << 20,
+            mailboxes: Default::default(),
+            aliases: Default::default(),
+            forwards: Default::default(),
+            lists,
+        }
+    }
+
+    fn message() -> Message {
+        Message::received(b"From: a@example.org\r\n\r\nx\r\n".to_vec(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    fn mail(to: &str) -> Mail {
+        let recipients = vec![ForwardPath { address: address(to), parameters: Vec::new() }];
+        Mail {
+            envelope: Envelope { sender: ReversePath::default(), recipients },
+            submitter: Submitter::Host,
+            message: message(),
+        }
+    }
+
+    fn posting(name: &str, to: &[&str], notices: &[&str]) -> Posting {
+        Posting {
+            list: list(name),
+            origin: Origin::default(),
+            groups: Vec::new(),
+            copies: to.iter().map(|one| (member(one), 0)).collect(),
+            content: message(),
+            clear: message(),
+            parameters: Vec::new(),
+            notices: notices.iter().map(|one| mail(one)).collect(),
+            request: None,
+        }
+    }
+
+    #[test]
+    fn a_post_is_for_the_list_of_the_mail_and_its_members() {
+        let acceptance = |to: &str| Acceptance::of(&mail(to).envelope.recipients, &policy());
+        let said =
+            |to: &str, posting: &Posting| acceptance(to).check_posting(posting).map_err(|error| error.to_string());
+        let post = posting("dev@example.org", &["one@example.net", "two@example.net"], &["owner@example.net"]);
+        for to in ["dev@example.org", "Dev@Example.ORG", "dev-request@example.org"] {
+            assert_eq!(said(to, &post), Ok(()), "{to}");
+        }
+        for (to, posting, why) in [
+            ("other@example.org", post, "it posts to dev@example.org, which the mail is not for"),
+            (
+                "dev@example.org",
+                posting("dev@example.org", &["one@example.net", "mallory@evil.example"], &[]),
+                "it names mallory@evil.example, who is no member of dev@example.org",
+            ),
+            (
+                "dev@example.org",
+                posting("dev@example.org", &[], &["one@example.net"]),
+                "it names one@example.net, who is no owner of dev@example.org",
+            ),
+        ] {
+            assert_eq!(said(to, &posting), Err(format!("another process of the service: {why}")));
+        }
+    }
+
+    #[test]
+    fn copies_are_for_the_members_whose_they_are() {
+        let mut post = posting("dev@example.org", &["one@example.net", "two@example.net"], &[]);
+        let said = |post: &Posting, to: &str| {
+            let acceptance = Acceptance::of_copies(post, &(0..1), &policy());
+            acceptance.copies(vec![MailForm::of(&mail(to))], &Limits::default()).map(|mails| mails.len())
+        };
+        assert_eq!(said(&post, "one@example.net"), Ok(1));
+        assert_eq!(said(&post, "owner@example.net"), Ok(1));
+        assert!(said(&post, "two@example.net").is_err(), "their copy is another one");
+        assert!(said(&post, "carol@example.net").is_err());
+        let request = Request { author: address("carol@example.net"), command: Command::Help, signatures: Vec::new() };
+        post.request = Some(crate::engine::Asked { request, id: None });
+        assert_eq!(said(&post, "carol@example.net"), Ok(1), "the answer to a command");
+    }
+
+    #[test]
+    fn a_judge_changes_no_more_of_a_list_than_a_signed_mail_can() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let answers = Answers::new(Arc::new(Memory::new()), policy().lists);
+        let acceptance = Acceptance::of(&mail("dev@example.org").envelope.recipients, &policy());
+        let ask = |list: &str, command, signed: &[SystemTime]| {
+            let signatures = signed.iter().map(|at| ("key".to_owned(), *at)).collect();
+            let request = Request { author: address("carol@example.net"), command, signatures };
+            let mut told = Told::default();
+            told.next_message("unknown".to_owned(), now);
+            let question = Question::CarryOut { list: address(list), request };
+            answers.answer(question, &mut told, &acceptance).unwrap_err().to_string()
+        };
+        let not_here = "members of a list: they cannot be changed here";
+        assert_eq!(ask("dev@example.org", Command::Unsubscribe, &[now]), not_here, "as far as it goes");
+        let refused = "lists: a judge asks for what no signed mail can";
+        assert_eq!(ask("dev@example.org", Command::Subscribe, &[now]), refused, "the list is moderated");
+        assert_eq!(ask("dev@example.org", Command::Unsubscribe, &[]), refused);
+        let old = now - Duration::from_secs(30 * 24 * 60 * 60);
+        assert_eq!(ask("dev@example.org", Command::Unsubscribe, &[now, old]), refused);
+        let other = "lists: a judge asks for one that its message is not for";
+        assert_eq!(ask("other@example.org", Command::Unsubscribe, &[now]), other);
+        for question in [Question::Members(address("other@example.org")), Question::TakesRequests(address("x@y.org"))] {
+            let error = answers.answer(question, &mut Told::default(), &acceptance).unwrap_err();
+            assert_eq!(error.to_string(), other);
+        }
+        let members = Question::Members(address("dev@example.org"));
+        assert!(answers.answer(members, &mut Told::default(), &acceptance).is_ok());
+    }
+}
