@@ -29,7 +29,7 @@ struct Host {
 impl Host {
     fn start(limits: &str) -> Host {
         let (sink, monitor) = (Sink::start(), free_port());
-        let more = format!("metrics = \"127.0.0.1:{monitor}\"\nkey-uses = {{ {limits} }}");
+        let more = format!("quarantine = \".\"\nmetrics = \"127.0.0.1:{monitor}\"\nkey-uses = {{ {limits} }}");
         let proxy = Proxy::build(sink.port(), &more, TRUSTED, RULES, |proxy| {
             proxy.postseal(&["key", "generate", "--no-passphrase", "dev@example.org"]);
             "[[list]]\naddress = \"dev@example.org\"\nowner = \"alice@example.org\"\nmembers = [\"dave@plain.test\"]\n\
