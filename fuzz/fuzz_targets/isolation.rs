@@ -2,10 +2,11 @@
 //! that it is for, no control character in an envelope or a reply, and replies that are replies. In the other direction, any values that a judge may be told.
 #![no_main]
 
+#[allow(dead_code, reason = "its handler is for the other targets")]
 mod wire;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fs::File,
     io::Write,
     ops::Range,
@@ -24,14 +25,17 @@ use postseal::{
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     pki::Revocation,
     policy::{
-        Carried, Condition, Direction, Forward, Forwards, FromField, Gets, Group, List, Lists, MailboxCopy, Member, Members,
-        Membership, Order, Otherwise, Pattern, Policy, Posters, ReplyTo, Request, ReturnPath, Rule, Subscription, WithoutKey,
+        Carried, Condition, Direction, Forward, Forwards, FromField, Gets, Group, List, Lists, MailboxCopy, Member,
+        Members, Membership, Order, Otherwise, Pattern, Policy, Posters, ReplyTo, Request, ReturnPath, Rule,
+        Subscription, WithoutKey,
     },
     protocol::{pgp, smime},
     store,
     transport::{
-        Connection, Listener, Load, Measured, MemoryLimit, NextHop, SendError, Sending, SessionId,
-        smtp::{self, BareLf, Clients, Dialect, Origin, Protection, Reply, Server, Settings, Timeouts},
+        Connection, Listener, Load, Measured, MemoryLimit, SessionId,
+        relay::{Host, Relay},
+        smtp::{self, BareLf, Caller, Clients, Dialect, Protection, Server, Settings, Timeouts},
+        tls::{Connector, Security},
     },
 };
 use tokio::sync::{Semaphore, watch};
@@ -39,7 +43,7 @@ use tokio::sync::{Semaphore, watch};
 /// A mail, what a judge may say of it, and whom it may name.
 struct Case {
     mail: Mail,
-    allowed: BTreeSet<Address>,
+    allowed: HashSet<Address>,
 }
 
 struct World {
@@ -142,7 +146,7 @@ fn look(group: &Group) {
     assert!(!said.into_iter().flatten().any(|word| word.contains(char::is_control)));
 }
 
-fn envelope(mail: &Mail, allowed: &BTreeSet<Address>) {
+fn envelope(mail: &Mail, allowed: &HashSet<Address>) {
     let Envelope { sender, recipients } = &mail.envelope;
     for path in recipients {
         assert!(allowed.contains(&path.address), "{}", path.address);
@@ -153,7 +157,7 @@ fn envelope(mail: &Mail, allowed: &BTreeSet<Address>) {
     assert!(!addresses.into_iter().any(|address| address.to_string().contains(char::is_control)));
 }
 
-/// What a client hears whose mail such a judge handles, and what the next hop gets.
+/// What a client hears whose mail such a judge handles.
 fn session(case: &Case, said: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut dialogue = "EHLO client\r\nMAIL FROM:<stranger@elsewhere.test>\r\n".to_owned();
@@ -190,8 +194,7 @@ fn session(case: &Case, said: &[u8]) {
         clock: Arc::new(SystemClock),
         quarantine: None,
     };
-    let next_hop = Arc::new(Taken { allowed: case.allowed.clone() });
-    let server = Arc::new(Server::new(Arc::new(judged), next_hop, Arc::new(Semaphore::new(4)), settings));
+    let server = Arc::new(Server::new(Arc::new(judged), Arc::clone(&RELAY), Arc::new(Semaphore::new(4)), settings));
     runtime.block_on(async {
         let (_stop, stopping) = watch::channel(false);
         let connection = Connection { stream: Box::new(peer), peer: None, load: Load::none() };
@@ -252,17 +255,14 @@ impl Handler for Judged {
     }
 }
 
-/// A next hop that takes everything.
-struct Taken {
-    allowed: BTreeSet<Address>,
-}
-
-impl NextHop for Taken {
-    fn send_all<'a>(&'a self, mails: &'a [Mail], _: Option<&'a Origin>) -> Sending<'a, Vec<std::result::Result<Reply, SendError>>> {
-        mails.iter().for_each(|mail| envelope(mail, &self.allowed));
-        Box::pin(async move { Ok(mails.iter().map(|_| Ok(Reply::new(250, "2.0.0", "Ok"))).collect()) })
-    }
-}
+/// A next hop that nothing listens at. Made once: a connector reads the authorities of the machine.
+static RELAY: LazyLock<Arc<Relay>> = LazyLock::new(|| {
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { connect: second, command: second, block: second, end: second };
+    let caller =
+        Caller { name: "mx.example.org".to_owned(), timeouts, connector: Connector::new(), dialect: Dialect::Smtp };
+    Arc::new(Relay::new(caller, Host::Unix("/nowhere".into()), Security::None))
+});
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
@@ -311,7 +311,11 @@ impl World {
         let alice = Submitter::Authenticated(Login::new("alice").unwrap());
         let cases = vec![
             case(alice, &["bob@example.net", "carol@example.net"], &[]),
-            case(Submitter::Unknown, &["dev@example.org"], &["one@example.net", "two@example.net", "owner@example.net"]),
+            case(
+                Submitter::Unknown,
+                &["dev@example.org"],
+                &["one@example.net", "two@example.net", "owner@example.net"],
+            ),
             case(Submitter::Unknown, &["away@example.org"], &["new@elsewhere.test"]),
         ];
         let list = address("dev@example.org");
@@ -334,7 +338,8 @@ fn case(submitter: Submitter, recipients: &[&str], others: &[&str]) -> Case {
     let path = |one: &&str| ForwardPath { address: address(one), parameters: Vec::new() };
     let sender = ReversePath { address: Some(address("alice@example.org")), parameters: Vec::new() };
     let envelope = Envelope { sender, recipients: recipients.iter().map(path).collect() };
-    let message = format!("From: Alice <alice@example.org>\r\nTo: {}\r\nSubject: hello\r\n\r\nhello\r\n", recipients[0]);
+    let message =
+        format!("From: Alice <alice@example.org>\r\nTo: {}\r\nSubject: hello\r\n\r\nhello\r\n", recipients[0]);
     let message = Message::received(message.into_bytes(), &mut Budget::new(Limits::default())).unwrap();
     let allowed = recipients.iter().chain(others).map(|one| address(one)).collect();
     Case { mail: Mail { envelope, submitter, message }, allowed }
