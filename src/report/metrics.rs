@@ -487,6 +487,7 @@ const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::{Address, ForwardPath};
 
     #[test]
     fn the_page_adds_up() {
@@ -534,5 +535,36 @@ mod tests {
         ] {
             assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");
         }
+    }
+
+    #[test]
+    fn rules_that_another_process_makes_up_take_no_memory_for_ever() {
+        let metrics = Metrics::default();
+        let trial = |rule: &str| Trial {
+            group: Group {
+                recipients: vec![ForwardPath {
+                    address: Address::parse("a@example.org").unwrap(),
+                    parameters: Vec::new(),
+                }],
+                origin: Default::default(),
+                direction: crate::policy::Direction::Inbound,
+                rule: rule.to_owned(),
+                obstacle: None,
+                cause: None,
+                actions: Vec::new(),
+                sealing: Default::default(),
+                disposition: crate::policy::Disposition::Relay,
+            },
+            instead: "log-only".to_owned(),
+        };
+        metrics.tried("lmtp", &[trial("first")]);
+        (0..2 * MOST_TRIALS).for_each(|number| metrics.tried("lmtp", &[trial(&number.to_string())]));
+        metrics.tried("lmtp", &[trial("first")]);
+        let page = metrics.page();
+        let line =
+            |rule: &str| format!("postseal_log_only_total{{listener=\"lmtp\",rule=\"{rule}\",disposition=\"relay\"}}");
+        assert!(page.contains(&format!("{} 2\n", line("first"))), "what is known is counted on");
+        assert!(page.contains(&format!("{} {}\n", line(OTHERS), MOST_TRIALS + 1)));
+        assert_eq!(page.matches("\npostseal_log_only_total").count(), MOST_TRIALS + 1);
     }
 }
