@@ -16,13 +16,14 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use postseal::{
-    base::{Kind, Limits, Result, Secret, SystemClock},
+    base::{Allowance, Kind, Limits, Result, Secret, SystemClock},
     engine::{Handler, Outcome, Posting, ReloadableHandler},
     isolation::{Answers, Judge, Pool, PoolSettings},
-    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
+    keys::{Handle, KeyUses, Keys, ProtocolName, Purpose, Query, UseLimits, Want},
     mail::{Mail, Message, Submitter},
     policy::{
         Disposition, FixedMembers, FromField, Gets, List, Lists, Member, Members, Otherwise, Policy, Posters, ReplyTo,
@@ -41,6 +42,10 @@ const WITHIN: &str = "POSTSEAL_TEST_JUDGE";
 
 /// Judges that are this test program.
 fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
+    pool_with(given, ended, KeyUses::default())
+}
+
+fn pool_with(given: &str, ended: &Arc<AtomicUsize>, uses: KeyUses) -> Pool {
     let (given, ended) = (given.to_owned(), Arc::clone(ended));
     let program = move || {
         let mut command = Command::new(env::current_exe().unwrap());
@@ -63,7 +68,7 @@ fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
         }),
         context: Box::new(String::new),
     };
-    Pool::new(settings, Answers::new(Arc::new(keys()), with_list().lists)).unwrap()
+    Pool::new(settings, Answers::new(Arc::new(keys()), with_list().lists).limited(uses)).unwrap()
 }
 
 /// The rules, and a list with one member.
@@ -146,6 +151,20 @@ fn a_judge_has_no_key() {
     // Another message, and the handle that was kept from the first one.
     let outcome = pool.handle(letter("old keys")).unwrap();
     assert_eq!(outcome.notes, ["refused: a judge names what it was not told"]);
+}
+
+/// Whatever it makes of the refusal. Its next message can use the key again after a while.
+#[test]
+fn a_judge_that_used_a_key_up_has_no_outcome() {
+    let twice = Allowance { most: 2, period: Duration::from_secs(3_600) };
+    let pool =
+        pool_with("0 /", &Arc::default(), KeyUses::new(UseLimits { per_key: twice, ..Default::default() }, |_, _| {}));
+    for _ in 0..2 {
+        let error = pool.handle(letter("sign for ever")).unwrap_err();
+        assert_eq!(error.kind(), Kind::TryAgain);
+        assert!(error.to_string().ends_with(": used too often in a while"), "{error}");
+    }
+    pool.handle(letter("keys")).unwrap();
 }
 
 /// It can ask for what its message needs, and not for what a home has.
