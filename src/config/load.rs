@@ -7,7 +7,8 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounces, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence,
-    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, isolation, listeners, lists,
+    Problem, Security, Server, Upstream, What, Xforward, acme, audit, discovery, forwards, isolation, key_uses,
+    listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning, rate_limits,
     reader::{self, Reader, first_error},
@@ -167,6 +168,7 @@ impl Reader<'_> {
         let (templates, texts) = templates::read(self, root);
         let policy = Policy { lists: policy.lists.writing(texts), ..policy };
         let isolation = isolation::read(self, root);
+        let key_uses = key_uses::read(self, root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         let config = Config {
             tenants: Vec::new(),
@@ -187,6 +189,7 @@ impl Reader<'_> {
             peers,
             aliases,
             isolation,
+            key_uses,
             path: self.file.to_owned(),
             texts: self.texts.clone(),
             listeners,

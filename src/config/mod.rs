@@ -32,6 +32,7 @@ mod discovery;
 mod explain;
 mod forwards;
 mod isolation;
+mod key_uses;
 mod list_check;
 mod listeners;
 mod lists;
@@ -81,7 +82,7 @@ use crate::{
     base::{Error, Hint, Kind, Limits, Network, Result},
     crypto::Legacy,
     discover::{RevocationFetch, Settings},
-    keys::Reach,
+    keys::{Reach, UseLimits},
     mail::{Address, address::Mailbox},
     pki::Revocation,
     policy::{Aliases, Members, Mode, PageTexts, Policy, QuantumSafety},
@@ -124,6 +125,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// How far the processes of `serve` are apart.
     pub isolation: Isolation,
+    /// How often secret keys may be used for mail.
+    pub key_uses: UseLimits,
     /// The place of its file.
     pub path: PathBuf,
     /// The texts that it was read from.

@@ -339,6 +339,7 @@ const OF_THE_SERVICE: &[&str] = &[
     "expiry-notice",
     "hostname",
     "isolation",
+    "key-uses",
     "limits",
     "listener",
     "local-domains",

@@ -1,17 +1,24 @@
 //! What answers the questions of one judge: the keys and the lists of the service.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use serde_bytes::ByteBuf;
 
 use super::{
     acceptance::Acceptance,
+    channel::Channel,
+    orders::{Order, Said},
     questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline},
 };
 use crate::{
-    base::{Error, Kind, Result, Secret},
+    base::{self, Error, Kind, Result},
     crypto::{KeyAlgorithm, SecretKey},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, KeyUse, KeyUses, Keys, Operation, ProtocolName, Record, Want},
     mail::Address,
     policy::{List, Lists},
 };
@@ -21,12 +28,19 @@ use crate::{
 pub struct Answers {
     keys: Arc<dyn Keys>,
     lists: Arc<Lists>,
+    uses: Arc<KeyUses>,
 }
 
 impl Answers {
     /// These keys, and the members of these lists.
     pub fn new(keys: Arc<dyn Keys>, lists: Lists) -> Answers {
-        Answers { keys, lists: Arc::new(lists) }
+        Answers { keys, lists: Arc::new(lists), uses: Arc::default() }
+    }
+
+    /// The same, whose secret keys are used as often as `uses` says.
+    #[must_use]
+    pub fn limited(self, uses: KeyUses) -> Answers {
+        Answers { uses: Arc::new(uses), ..self }
     }
 
     /// The list with this address.
@@ -39,6 +53,38 @@ impl Answers {
         if self.keys.status_source().is_some() { Fetching::Yes } else { Fetching::No }
     }
 
+    /// Gives an order, answers the questions about it, and returns what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// `TryAgain`: the judge is gone, or says what is no value.
+    pub(super) fn attend<S: Read + Write>(
+        &self,
+        channel: &mut Channel<S>,
+        order: &Order,
+        told: &mut Told,
+        acceptance: &Acceptance,
+    ) -> Result<Said> {
+        channel.send(order)?;
+        loop {
+            match channel.receive()? {
+                Said::Question(question) => {
+                    let answer = self.answer(question, told, acceptance);
+                    channel.send(&Order::Answer(answer))?;
+                }
+                said => return Ok(said),
+            }
+        }
+    }
+
+    /// The list with this address, for a mail that is for it.
+    fn list_of_mail(&self, address: &Address, acceptance: &Acceptance) -> Result<&List> {
+        if !acceptance.has_list(address) {
+            return Err(Error::usage("lists: a judge asks for one that its message is not for"));
+        }
+        self.list(address)
+    }
+
     /// The answer to a question of a judge that was told this before, and works for a mail to whom `acceptance` names.
     pub(super) fn answer(&self, question: Question, told: &mut Told, acceptance: &Acceptance) -> Result<Answer> {
         told.asked += 1;
@@ -46,16 +92,24 @@ impl Answers {
             return Err(Error::new(Kind::TryAgain, "keys: too many questions for one message"));
         }
         Ok(match question {
-            Question::Agree { key, peer } => Answer::octets(&told.used(key, "agree")?.agree(&peer)?),
+            Question::Agree { key, peer } => {
+                Answer::octets(&told.used(key, Operation::Agree, &self.uses)?.agree(&peer)?)
+            }
             Question::Anchors => Answer::Records(told.records(&self.keys.anchors()?)),
-            Question::CarryOut { list, request, now } => {
-                Answer::Carried(self.list(&list)?.members.0.carry_out(&request, now)?)
+            Question::CarryOut { list, request } => {
+                let list = self.list_of_mail(&list, acceptance)?;
+                // What the engine asks for is both. Who signed it is the judge's word.
+                if !list.subscription.permits(request.command) || !request.is_current(told.now) {
+                    return Err(Error::usage("lists: a judge asks for what no signed mail can"));
+                }
+                Answer::Carried(list.members.0.carry_out(&request, told.now)?)
             }
             Question::Decapsulate { key, ciphertext } => {
-                Answer::octets(&told.used(key, "decapsulate")?.decapsulate(&ciphertext)?)
+                Answer::octets(&told.used(key, Operation::Decapsulate, &self.uses)?.decapsulate(&ciphertext)?)
             }
             Question::Decrypt { key, unwrap, wrapped } => {
-                Answer::octets(&told.used(key, "decrypt")?.decrypt(unwrap.unwrap(), &wrapped)?)
+                let secret = told.used(key, Operation::Decrypt, &self.uses)?;
+                Answer::octets(&secret.decrypt(unwrap.unwrap(), &wrapped)?)
             }
             Question::Deprecated(id) => Answer::Deprecated(self.keys.deprecated(&id)?),
             Question::Find { protocol, query } => {
@@ -66,7 +120,9 @@ impl Answers {
                 }
                 Answer::Records(told.records(&self.keys.find(protocol, &query)?))
             }
-            Question::Members(list) => Answer::Members(self.list(&list)?.members.0.read()?.to_vec()),
+            Question::Members(list) => {
+                Answer::Members(self.list_of_mail(&list, acceptance)?.members.0.read()?.to_vec())
+            }
             Question::Passwords => {
                 let passwords = self.keys.passwords()?;
                 Answer::Passwords(passwords.iter().map(|one| ByteBuf::from(one.expose().to_vec())).collect())
@@ -79,7 +135,7 @@ impl Answers {
                 let secret = self.keys.secret(&record, &key)?.filter(named);
                 Answer::Secret(secret.map(|secret| {
                     let algorithm = secret.algorithm();
-                    told.secrets.push((key, secret));
+                    told.secrets.push(Secret { protocol: record.protocol(), key, secret });
                     (number(told.secrets.len() - 1), algorithm)
                 }))
             }
@@ -92,7 +148,8 @@ impl Answers {
                 Answer::Passphrase(form)
             }
             Question::Sign { key, scheme, digest } => {
-                Answer::Octets(ByteBuf::from(told.used(key, "sign")?.sign(scheme, &digest)?))
+                let secret = told.used(key, Operation::Sign, &self.uses)?;
+                Answer::Octets(ByteBuf::from(secret.sign(scheme, &digest)?))
             }
             Question::Statements { path, left } => {
                 let path: Vec<&[u8]> = path.iter().map(|certificate| certificate.as_slice()).collect();
@@ -100,7 +157,7 @@ impl Answers {
                 Answer::Statements(told.statements(&fetched.transpose()?.unwrap_or_default()))
             }
             Question::TakesRequests(list) => {
-                let takes = self.list(&list)?.members.0.takes_requests();
+                let takes = self.list_of_mail(&list, acceptance)?.members.0.takes_requests();
                 Answer::TakesRequests(if takes { TakesRequests::Yes } else { TakesRequests::No })
             }
         })
@@ -108,45 +165,83 @@ impl Answers {
 }
 
 impl Answer {
-    fn octets(secret: &Secret) -> Answer {
+    fn octets(secret: &base::Secret) -> Answer {
         Answer::Octets(ByteBuf::from(secret.expose().to_vec()))
     }
 }
 
 /// What one judge was told, so that it can name it.
-#[derive(Default)]
 pub(super) struct Told {
     records: Numbered<Record>,
     statements: Numbered<[u8]>,
     /// The secret keys of the message that it works for.
-    secrets: Vec<(Handle, Arc<dyn SecretKey>)>,
+    secrets: Vec<Secret>,
     /// Questions about this message.
     asked: usize,
     /// Uses of secret keys for it.
     uses: usize,
+    /// Whose mail it is.
+    client: String,
+    /// When it was given.
+    now: SystemTime,
+    /// Why it is put off: a limit of keys or of clients was reached, whatever the judge makes of that.
+    put_off: Option<Error>,
+}
+
+/// A secret key that a judge can name.
+struct Secret {
+    protocol: ProtocolName,
+    key: Handle,
+    secret: Arc<dyn SecretKey>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Told {
+            records: Numbered::default(),
+            statements: Numbered::default(),
+            secrets: Vec::new(),
+            asked: 0,
+            uses: 0,
+            client: String::new(),
+            now: SystemTime::UNIX_EPOCH,
+            put_off: None,
+        }
+    }
 }
 
 impl Told {
     /// Another message: the judge can name no key of the one before. Where it was told much, it has to forget that too.
-    pub(super) fn next_message(&mut self) -> Memory {
-        self.secrets.clear();
-        (self.asked, self.uses) = (0, 0);
-        if self.records.values.len() + self.statements.values.len() < MANY {
-            return Memory::Kept;
-        }
-        *self = Told::default();
-        Memory::Cleared
+    pub(super) fn next_message(&mut self, client: String, now: SystemTime) -> Memory {
+        let known = self.records.values.len() + self.statements.values.len();
+        let memory = if known < MANY { Memory::Kept } else { Memory::Cleared };
+        let before = std::mem::take(self);
+        let (records, statements) = match memory {
+            Memory::Cleared => Default::default(),
+            Memory::Kept => (before.records, before.statements),
+        };
+        *self = Told { records, statements, client, now, ..Told::default() };
+        memory
+    }
+
+    /// Why the message is put off, whatever the judge says.
+    pub(super) fn put_off(&mut self) -> Option<Error> {
+        self.put_off.take()
     }
 
     /// The secret key with this number, which is used now.
-    fn used(&mut self, number: u32, how: &'static str) -> Result<&dyn SecretKey> {
+    fn used(&mut self, number: u32, operation: Operation, uses: &KeyUses) -> Result<&dyn SecretKey> {
         self.uses += 1;
         if self.uses > MOST_USES {
             return Err(Error::new(Kind::TryAgain, "keys: used too often for one message"));
         }
         let place = usize::try_from(number).ok();
-        let (key, secret) = place.and_then(|place| self.secrets.get(place)).ok_or_else(unknown)?;
-        tracing::debug!(event = "key-used", %key, how);
+        let Secret { protocol, key, secret } = place.and_then(|place| self.secrets.get(place)).ok_or_else(unknown)?;
+        let asked = KeyUse { client: &self.client, protocol: *protocol, key, operation };
+        if let Err(error) = uses.take(&asked) {
+            self.put_off = Some(error.clone());
+            return Err(error);
+        }
         Ok(&**secret)
     }
 

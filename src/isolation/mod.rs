@@ -21,6 +21,8 @@ mod channel;
 mod forms;
 mod front;
 mod fronts;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod judge;
 mod limits;
 mod network_link;

@@ -14,7 +14,7 @@ use std::{
 use serde_bytes::ByteBuf;
 
 use super::{
-    acceptance::{Acceptance, check_envelope},
+    acceptance::Acceptance,
     answers::{Answers, Told},
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, PostingForm, undivided},
@@ -25,7 +25,7 @@ use crate::{
     base::{Clock, Error, Kind, Limits, Result, Secret},
     crypto::Legacy,
     engine::{Handler, Outcome, Posting},
-    mail::{Mail, Message},
+    mail::{Mail, Message, Submitter},
     policy::Policy,
     sandbox::Enforced,
 };
@@ -95,6 +95,7 @@ impl Pool {
     fn work<T>(
         &self,
         acceptance: &Acceptance,
+        client: String,
         order: impl FnOnce(Task) -> Order,
         read: impl FnOnce(Said) -> Option<Result<T>>,
     ) -> Result<T> {
@@ -102,20 +103,19 @@ impl Pool {
             Some(worker) => worker,
             None => Worker::start(&self.settings, &self.answers)?.0,
         };
-        let task = Task {
-            now: self.settings.clock.now(),
-            context: (self.settings.context)(),
-            memory: worker.told.next_message(),
-        };
+        let now = self.settings.clock.now();
+        let memory = worker.told.next_message(client, now);
+        let task = Task { now, context: (self.settings.context)(), memory };
         match worker.work(&order(task), &self.answers, acceptance) {
             Ok(said) => {
+                let put_off = worker.told.put_off().map_or(Ok(()), Err);
                 let Some(result) = read(said) else { return Err(self.ended(worker, &gone(&"it does other work"))) };
                 // What it could not read may have been made to change it, and one that says what it may not was changed.
                 let mut idle = self.idle();
                 if result.is_ok() && worker.handled < MOST_HANDLED && idle.len() < self.settings.kept {
                     idle.push(worker);
                 }
-                result
+                put_off.and(result)
             }
             Err(error) => Err(self.ended(worker, &error)),
         }
@@ -144,16 +144,15 @@ impl Pool {
 impl Handler for Pool {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let came = mail.message.clone();
-        let acceptance = Acceptance::of(&mail.envelope, &self.settings.policy);
+        let acceptance = Acceptance::of(&mail.envelope.recipients, &self.settings.policy);
+        let client = client(&mail.submitter);
         let form = MailForm::of(&mail);
         drop(mail);
-        let outcome = |form: Box<OutcomeForm>| {
-            let outcome = form.outcome(&came, |list| self.answers.list(list), &self.settings.limits)?;
-            acceptance.check(&outcome)?;
-            Ok(outcome)
-        };
+        let limits = &self.settings.limits;
+        let outcome = |form: Box<OutcomeForm>| acceptance.outcome(*form, &came, |list| self.answers.list(list), limits);
         self.work(
             &acceptance,
+            client,
             |task| Order::Handle { mail: form, task },
             |said| match said {
                 Said::Handled(handled) => Some(handled.and_then(outcome)),
@@ -164,14 +163,11 @@ impl Handler for Pool {
 
     fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
         let form = PostingForm::of(posting);
-        let mails = |forms: Vec<MailForm>| {
-            let read = |form: MailForm| form.mail(|octets| undivided(octets, &self.settings.limits));
-            let mails: Vec<Mail> = forms.into_iter().map(read).collect::<Result<_>>()?;
-            mails.iter().try_for_each(check_envelope)?;
-            Ok(mails)
-        };
+        let acceptance = Acceptance::of_copies(posting, &numbers, &self.settings.policy);
+        let mails = |forms: Vec<MailForm>| acceptance.copies(forms, &self.settings.limits);
         self.work(
-            &Acceptance::default(),
+            &acceptance,
+            format!("list {}", posting.list.address),
             |task| Order::Copies { posting: form, numbers, task },
             |said| match said {
                 Said::Copies(made) => Some(made.and_then(mails)),
@@ -184,6 +180,7 @@ impl Handler for Pool {
         let form = MailForm::of(mail);
         let marked = self.work(
             &Acceptance::default(),
+            client(&mail.submitter),
             |task| Order::Mark { mail: form, task },
             |said| match said {
                 Said::Marked(marked) => Some(marked),
@@ -233,16 +230,7 @@ impl Worker {
     /// Gives an order, answers the questions about it, and returns what comes of it.
     fn work(&mut self, order: &Order, answers: &Answers, acceptance: &Acceptance) -> Result<Said> {
         self.handled += 1;
-        self.channel.send(order)?;
-        loop {
-            match self.channel.receive()? {
-                Said::Question(question) => {
-                    let answer = answers.answer(question, &mut self.told, acceptance);
-                    self.channel.send(&Order::Answer(answer))?;
-                }
-                said => return Ok(said),
-            }
-        }
+        answers.attend(&mut self.channel, order, &mut self.told, acceptance)
     }
 
     fn is_running(&mut self) -> bool {
@@ -263,6 +251,16 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.end();
+    }
+}
+
+/// A name for the client that a mail came from. Who is unknown has one in common: what they name themselves by is free to choose.
+fn client(submitter: &Submitter) -> String {
+    match submitter {
+        Submitter::Authenticated(login) => format!("login {login}"),
+        Submitter::Host => "host".to_owned(),
+        Submitter::Trusted => "trusted".to_owned(),
+        Submitter::Unknown => "unknown".to_owned(),
     }
 }
 

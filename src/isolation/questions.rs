@@ -1,6 +1,6 @@
 //! What a judge asks about keys and lists, and the answers.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -26,7 +26,6 @@ pub(super) enum Question {
     CarryOut {
         list: Address,
         request: Request,
-        now: SystemTime,
     },
     Decapsulate {
         key: u32,

@@ -263,9 +263,10 @@ impl Membership for RemoteMembers {
         matches!(answer, Ok(Answer::TakesRequests(TakesRequests::Yes)))
     }
 
-    fn carry_out(&self, request: &Request, now: SystemTime) -> Result<Carried> {
+    /// At the time of the other process.
+    fn carry_out(&self, request: &Request, _: SystemTime) -> Result<Carried> {
         let (list, request) = (self.list.clone(), request.clone());
-        match self.link.ask(Question::CarryOut { list, request, now })? {
+        match self.link.ask(Question::CarryOut { list, request })? {
             Answer::Carried(carried) => Ok(carried),
             _ => Err(other()),
         }

@@ -18,6 +18,7 @@ mod state;
 mod status;
 mod token_key;
 mod token_uri;
+mod uses;
 mod withdrawal;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use state::KeyState;
 pub use status::{Kept, StatementStore, StatusSource};
 pub use token_key::{LockedTokenKeys, TokenKey, TokenKeys, Tokens};
 pub use token_uri::TokenUri;
+pub use uses::{KeyUse, KeyUses, Operation, UseLimits, UsedUp};
 pub use withdrawal::{RevocationReason, Withdrawal};
 
 use crate::{

@@ -141,6 +141,13 @@ impl Origin {
         self.0.is_empty()
     }
 
+    /// The addresses on the way.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.0.iter().map(|step| match step {
+            Step::Alias(address) | Step::Forward(address) | Step::List(address) | Step::Return(address) => address,
+        })
+    }
+
     /// The recipient, after aliases, whose mail went on; `None`: it did not.
     pub fn sent_on_from(&self) -> Option<&Address> {
         self.0.iter().find_map(|step| match step {

@@ -55,6 +55,10 @@ struct Figures {
     reloads: BTreeMap<Word, u64>,
     /// By role: processes that ended before their work was done.
     processes_ended: BTreeMap<Word, u64>,
+    /// By protocol and operation: uses of secret keys for mail.
+    key_uses: BTreeMap<(Word, Word), u64>,
+    /// By what was used up: uses that were refused.
+    key_limits: BTreeMap<Word, u64>,
     /// By listener and result.
     logins: BTreeMap<(Word, Word), u64>,
     /// By listener, fate and cause: recipients.
@@ -84,6 +88,14 @@ struct Figures {
     keys: Option<KeyFigures>,
     #[serde(skip)]
     clock_skew: Option<Duration>,
+}
+
+impl Figures {
+    /// Under which name a trial is counted. Another process says what the rules are called.
+    fn trial(&self, key: (Word, String, Word)) -> (Word, String, Word) {
+        let is_known = self.trials.contains_key(&key) || self.trials.len() < MOST_TRIALS;
+        if is_known { key } else { (key.0, OTHERS.to_owned(), key.2) }
+    }
 }
 
 /// What was done to get certificates from an authority (ACME).
@@ -373,7 +385,7 @@ impl Metrics {
         for Trial { group, .. } in trials {
             // The name of a forward or a list is an address, which not every user of the machine may read.
             let rule = if group.origin.is_as_addressed() { group.rule.as_str() } else { SENT_ON };
-            let key = (listener.into(), rule.to_owned(), group.disposition.name().into());
+            let key = figures.trial((listener.into(), rule.to_owned(), group.disposition.name().into()));
             *figures.trials.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
@@ -463,6 +475,16 @@ impl Metrics {
         *self.figures().processes_ended.entry(which.name().into()).or_default() += 1;
     }
 
+    /// Counts a use of a secret key of `protocol` for a mail.
+    pub fn key_used(&self, protocol: &'static str, operation: &'static str) {
+        *self.figures().key_uses.entry((protocol.into(), operation.into())).or_default() += 1;
+    }
+
+    /// Counts a use that was refused, because those of a key or of a client were used up.
+    pub fn key_limit_reached(&self, per: &'static str) {
+        *self.figures().key_limits.entry(per.into()).or_default() += 1;
+    }
+
     /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed".into()).or_default() += 1;
@@ -498,6 +520,10 @@ impl Metrics {
 
 /// What the metrics call the rules of forwards and lists.
 const SENT_ON: &str = "sent on";
+/// What the metrics call rules that there is no room for.
+const OTHERS: &str = "others";
+/// Rules that are log-only, by listener and disposition. Source: more than people write.
+const MOST_TRIALS: usize = 10_000;
 
 /// Upper bounds in milliseconds, from an Ed25519 signature to the key derivation of a passphrase.
 const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
@@ -505,6 +531,7 @@ const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::{Address, ForwardPath};
 
     #[test]
     fn the_page_adds_up() {
@@ -552,5 +579,36 @@ mod tests {
         ] {
             assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");
         }
+    }
+
+    #[test]
+    fn rules_that_another_process_makes_up_take_no_memory_for_ever() {
+        let metrics = Metrics::default();
+        let trial = |rule: &str| Trial {
+            group: Group {
+                recipients: vec![ForwardPath {
+                    address: Address::parse("a@example.org").unwrap(),
+                    parameters: Vec::new(),
+                }],
+                origin: Default::default(),
+                direction: crate::policy::Direction::Inbound,
+                rule: rule.to_owned(),
+                obstacle: None,
+                cause: None,
+                actions: Vec::new(),
+                sealing: Default::default(),
+                disposition: crate::policy::Disposition::Relay,
+            },
+            instead: "log-only".to_owned(),
+        };
+        metrics.tried("lmtp", &[trial("first")]);
+        (0..2 * MOST_TRIALS).for_each(|number| metrics.tried("lmtp", &[trial(&number.to_string())]));
+        metrics.tried("lmtp", &[trial("first")]);
+        let page = metrics.page();
+        let line =
+            |rule: &str| format!("postseal_log_only_total{{listener=\"lmtp\",rule=\"{rule}\",disposition=\"relay\"}}");
+        assert!(page.contains(&format!("{} 2\n", line("first"))), "what is known is counted on");
+        assert!(page.contains(&format!("{} {}\n", line(OTHERS), MOST_TRIALS + 1)));
+        assert_eq!(page.matches("\npostseal_log_only_total").count(), MOST_TRIALS + 1);
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     config::{self, Config, Isolation, Log, Texts},
     engine::{HandlerConfig, ReloadableHandler},
     isolation::{Answers, Judge, Pool, PoolSettings},
+    keys::KeyUses,
     policy::Policy,
     report::{Ended, Metrics},
     sandbox::Enforced,
@@ -34,6 +35,11 @@ pub(super) fn isolated(
     }
     let program = roles.clone();
     let context = roles.clone();
+    let counted = Arc::clone(metrics);
+    let uses = KeyUses::new(config.key_uses, move |asked, used_up| match used_up {
+        None => counted.key_used(asked.protocol.name(), asked.operation.name()),
+        Some(used_up) => counted.key_limit_reached(used_up.name()),
+    });
     let metrics = Arc::clone(metrics);
     let settings = PoolSettings {
         program: Box::new(move || program.command(Role::Judge)),
@@ -50,7 +56,8 @@ pub(super) fn isolated(
         ended: Box::new(move || metrics.process_ended(Ended::Judge)),
         context: Box::new(move || context.context()),
     };
-    let pool = Pool::new(settings, Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()));
+    let answers = Answers::new(Arc::clone(&parts.keys), parts.policy.lists.clone()).limited(uses);
+    let pool = Pool::new(settings, answers);
     let pool = pool.map_err(|error| error.with_hint("isolation = \"none\" handles mail in one process"))?;
     check_enforced(Role::Judge, pool.enforced(), config.isolation)?;
     Ok(Some(pool))

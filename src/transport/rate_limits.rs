@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{recent::Recent, smtp::Reply};
+use super::smtp::Reply;
 use crate::{
+    base::{Allowance, Recent},
     mail::{Address, Submitter},
     policy::{Mode, Pattern},
     report::{Limit, Metrics},
@@ -63,15 +64,6 @@ pub enum TrustedClients {
     Counted,
     /// They are not.
     Exempt,
-}
-
-/// So many at once, and as many more in each period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    /// How many; not 0.
-    pub most: u32,
-    /// In which time.
-    pub period: Duration,
 }
 
 /// What was sent, by all listeners and across reloads.
@@ -206,12 +198,9 @@ impl Buckets {
             let Allowance { most, period } = one.allowance;
             // A limit that a reload changes starts anew.
             let key = self.hasher.hash_one((what.name(), &one.limit.name, most, period, &one.who));
-            let full_at = self.full_at.get(&key).copied().unwrap_or_default().max(now) + period / most;
-            // A division leaves a rest.
-            if full_at - now <= period {
-                taken.push((key, full_at));
-            } else {
-                exceeded.push(one);
+            match one.allowance.after_one(self.full_at.get(&key).copied(), now) {
+                Some(full_at) => taken.push((key, full_at)),
+                None => exceeded.push(one),
             }
         }
         let is_refused = mode == Mode::Enforce && exceeded.iter().any(|one| one.limit.mode == Mode::Enforce);

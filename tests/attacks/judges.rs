@@ -16,20 +16,24 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use postseal::{
-    base::{Kind, Limits, Result, Secret, SystemClock},
+    base::{Allowance, Kind, Limits, Result, Secret, SystemClock},
     engine::{Handler, Outcome, Posting, ReloadableHandler},
     isolation::{Answers, Judge, Pool, PoolSettings},
-    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
-    mail::{Mail, Message},
-    policy::{Disposition, Lists},
+    keys::{Handle, KeyUses, Keys, ProtocolName, Purpose, Query, UseLimits, Want},
+    mail::{Mail, Message, Submitter},
+    policy::{
+        Disposition, FixedMembers, FromField, Gets, List, Lists, Member, Members, Otherwise, Policy, Posters, ReplyTo,
+        Rule, Subscription, WithoutKey,
+    },
     sandbox::Enforced,
 };
 
 use crate::support::{
-    handler::{LETTER, address, alice, hook, keys, mail, policy},
+    handler::{LETTER, address, alice, hook, hook_by, keys, mail, policy},
     lab::Lab,
 };
 
@@ -38,6 +42,10 @@ const WITHIN: &str = "POSTSEAL_TEST_JUDGE";
 
 /// Judges that are this test program.
 fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
+    pool_with(given, ended, KeyUses::default())
+}
+
+fn pool_with(given: &str, ended: &Arc<AtomicUsize>, uses: KeyUses) -> Pool {
     let (given, ended) = (given.to_owned(), Arc::clone(ended));
     let program = move || {
         let mut command = Command::new(env::current_exe().unwrap());
@@ -51,7 +59,7 @@ fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
         tenant: None,
         marker: Secret::from("0123456789abcdef"),
         legacy: Default::default(),
-        policy: policy(),
+        policy: with_list(),
         limits: Limits::default(),
         kept: 2,
         clock: Arc::new(SystemClock),
@@ -60,7 +68,31 @@ fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
         }),
         context: Box::new(String::new),
     };
-    Pool::new(settings, Answers::new(Arc::new(keys()), Lists::default())).unwrap()
+    Pool::new(settings, Answers::new(Arc::new(keys()), with_list().lists).limited(uses)).unwrap()
+}
+
+/// The rules, and a list with one member.
+fn with_list() -> Policy {
+    let member = Member { address: address("plain@example.net"), gets: Some(Gets::Clear), protocols: Vec::new() };
+    let mut lists = Lists::default();
+    lists.insert(List {
+        address: address("dev@example.org"),
+        owners: vec![address("alice@example.org")],
+        description: None,
+        members: Members(Arc::new(FixedMembers([member].into()))),
+        post: Posters::Anybody,
+        otherwise: Otherwise::Reject,
+        moderators: Vec::new(),
+        requires: Default::default(),
+        gets: Gets::Clear,
+        without_key: WithoutKey::Skip,
+        rule: Rule::default(),
+        from: FromField::Keep,
+        reply_to: ReplyTo::Author,
+        subscription: Subscription::Closed,
+        unsubscribe: None,
+    });
+    Policy { lists, ..policy() }
 }
 
 /// A letter that makes the judge do this.
@@ -121,6 +153,20 @@ fn a_judge_has_no_key() {
     assert_eq!(outcome.notes, ["refused: a judge names what it was not told"]);
 }
 
+/// Whatever it makes of the refusal. Its next message can use the key again after a while.
+#[test]
+fn a_judge_that_used_a_key_up_has_no_outcome() {
+    let twice = Allowance { most: 2, period: Duration::from_secs(3_600) };
+    let pool =
+        pool_with("0 /", &Arc::default(), KeyUses::new(UseLimits { per_key: twice, ..Default::default() }, |_, _| {}));
+    for _ in 0..2 {
+        let error = pool.handle(letter("sign for ever")).unwrap_err();
+        assert_eq!(error.kind(), Kind::TryAgain);
+        assert!(error.to_string().ends_with(": used too often in a while"), "{error}");
+    }
+    pool.handle(letter("keys")).unwrap();
+}
+
 /// It can ask for what its message needs, and not for what a home has.
 #[test]
 fn a_judge_cannot_read_a_home() {
@@ -157,6 +203,26 @@ fn a_judge_sends_mail_to_recipients_alone_and_writes_no_lines() {
     assert_eq!(one, same);
     pool.handle(letter("send to mallory")).unwrap_err();
     assert_ne!(who(), one);
+}
+
+/// A copy of a post is for the member that it was asked for.
+#[test]
+fn a_judge_sends_copies_of_a_post_to_members_alone() {
+    let pool = pool("0 /", &Arc::default());
+    let posted = |what: &str| {
+        let letter = LETTER.replace("Subject: hello", &format!("Subject: {what}"));
+        let outcome = pool.handle(mail(Submitter::Unknown, &["dev@example.org"], letter)).unwrap();
+        pool.copies(&outcome.postings[0], 0..10)
+    };
+    let copies = posted("hello").unwrap();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0].envelope.recipients[0].address, address("plain@example.net"));
+    for (what, why) in
+        [("copy for mallory", "it names mallory@evil.example, who is"), ("copy of a command", "a control")]
+    {
+        let error = posted(what).unwrap_err();
+        assert!(error.kind() == Kind::TryAgain && error.to_string().contains(why), "{what}: {error}");
+    }
 }
 
 /// The message is put off, the next one is handled, and the others do not notice.
@@ -216,14 +282,16 @@ fn within() {
     let connection = io::stdin().as_fd().try_clone_to_owned().unwrap();
     let judge = Judge::start(connection.into()).unwrap();
     let (port, folder) = given.split_once(' ').unwrap();
+    let policy = with_list();
+    let lists = judge.lists(policy.lists.clone());
     let taken = Taken {
-        engine: hook(),
+        engine: hook_by(Policy { lists: lists.clone(), ..policy }),
         keys: Arc::new(judge.keys()),
         port: port.parse().unwrap(),
         folder: PathBuf::from(folder),
         kept: Default::default(),
     };
-    judge.serve(&taken, &Lists::default(), &Limits::default(), drop).unwrap();
+    judge.serve(&taken, &lists, &Limits::default(), drop).unwrap();
 }
 
 /// What an attacker would do in the place of the engine.
@@ -291,7 +359,15 @@ impl Handler for Taken {
     }
 
     fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
-        self.engine.copies(posting, numbers)
+        let mut copies = self.engine.copies(posting, numbers)?;
+        let what = copies[0].message.root().header("Subject").unwrap_or_default();
+        let recipient = &mut copies[0].envelope.recipients[0];
+        match what.trim() {
+            "copy for mallory" => recipient.address = address("mallory@evil.example"),
+            "copy of a command" => recipient.parameters = vec!["NOTIFY=NEVER\r\nQUIT".to_owned()],
+            _ => {}
+        }
+        Ok(copies)
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

@@ -162,6 +162,8 @@ address = "dev@example.org"
 owner = "carol@example.org"
 members = ["carol@example.org"]
 @list
+[key-uses]
+@key-uses
 [[rate-limit]]
 name = "one"
 messages = 100

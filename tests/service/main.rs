@@ -9,6 +9,7 @@ mod forwarding;
 mod gateway;
 mod handle;
 mod isolation;
+mod key_uses;
 mod library;
 mod lists;
 mod lmtp;

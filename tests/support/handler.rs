@@ -81,6 +81,10 @@ pub(crate) fn policy() -> Policy {
 }
 
 pub(crate) fn hook() -> ReloadableHandler {
+    hook_by(policy())
+}
+
+pub(crate) fn hook_by(policy: Policy) -> ReloadableHandler {
     ReloadableHandler::new(HandlerConfig {
         keys: Arc::new(keys()),
         clock: Arc::new(SystemClock),
@@ -88,7 +92,7 @@ pub(crate) fn hook() -> ReloadableHandler {
         legacy: Legacy::Refuse,
         revocation: Revocation::Soft,
         limits: Limits::default(),
-        policy: policy(),
+        policy,
         name: "mx.example.org".to_owned(),
         authserv_ids: vec!["dkim.example.org".to_owned()],
         marker: Secret::from("0123456789abcdef"),

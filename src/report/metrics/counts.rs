@@ -30,12 +30,17 @@ impl Metrics {
         }
         own.audit_failures += other.audit_failures;
         sum(&mut own.processes_ended, other.processes_ended);
+        sum(&mut own.key_uses, other.key_uses);
+        sum(&mut own.key_limits, other.key_limits);
         sum(&mut own.messages, other.messages);
         sum(&mut own.fetches, other.fetches);
         sum(&mut own.failures, other.failures);
         sum(&mut own.recipients, other.recipients);
         sum(&mut own.not_opened, other.not_opened);
-        sum(&mut own.trials, other.trials);
+        for (key, count) in other.trials {
+            let key = own.trial(key);
+            *own.trials.entry(key).or_default() += count;
+        }
         sum(&mut own.reloads, other.reloads);
         sum(&mut own.logins, other.logins);
         sum(&mut own.ends, other.ends);

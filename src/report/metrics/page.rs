@@ -83,6 +83,12 @@ impl Metrics {
             let count = figures.processes_ended.get(which.name()).copied().unwrap_or_default();
             (format!("role=\"{}\"", which.name()), count)
         }));
+        page.head("postseal_key_uses_total", "counter", "uses of secret keys for mail by protocol and operation");
+        page.lines(figures.key_uses.iter().map(|((protocol, operation), count)| {
+            (format!("protocol=\"{protocol}\",operation=\"{operation}\""), *count)
+        }));
+        page.head("postseal_key_limits_reached_total", "counter", "uses of secret keys that were refused, by limit");
+        page.lines(figures.key_limits.iter().map(|(per, count)| (format!("per=\"{per}\""), *count)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
         page.lines(
             figures.readiness.iter().map(|readiness| (String::new(), u64::from(*readiness == Readiness::Ready))),

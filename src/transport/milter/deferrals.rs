@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{mail::Mail, transport::recent::Recent};
+use crate::{base::Recent, mail::Mail};
 
 /// When messages were put off first. It knows the last 10,000, in memory alone: a restart begins anew.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{mail::Login, report::Limit, transport::recent::Recent};
+use crate::{base::Recent, mail::Login, report::Limit};
 
 /// The limits of all listeners of a service.
 #[derive(Debug)]

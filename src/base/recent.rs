@@ -7,7 +7,7 @@ use std::{
 
 /// The entries that were written last, at most as many as [`Recent::new`] says.
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     most: usize,
     entries: HashMap<K, (u64, V)>,
     /// The keys by the number of their last write.
@@ -17,16 +17,16 @@ pub(super) struct Recent<K, V> {
 
 impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     /// An empty map for `most` entries.
-    pub(super) fn new(most: usize) -> Recent<K, V> {
+    pub(crate) fn new(most: usize) -> Recent<K, V> {
         Recent { most, entries: HashMap::new(), order: BTreeMap::new(), writes: 0 }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
     /// Writes an entry. It is the newest now.
-    pub(super) fn put(&mut self, key: K, value: V) {
+    pub(crate) fn put(&mut self, key: K, value: V) {
         self.writes += 1;
         self.order.insert(self.writes, key.clone());
         if let Some((write, _)) = self.entries.insert(key, (self.writes, value)) {
