@@ -23,9 +23,10 @@ use super::{
     in_place::InPlace,
     librepgp::Chunked,
     suite,
+    words::reason,
 };
 use crate::{
-    base::{Result, Secret},
+    base::{Error, Result, Secret},
     crypto::{CfbReader, Cipher, Resync, mdc_decrypt},
 };
 
@@ -56,7 +57,7 @@ enum Form {
 
 impl Container {
     /// Moves the ciphertext of the container at which `parser` stands to the front of `place`, where the parser reads it, and out of it.
-    pub(super) fn read(parser: &mut PacketParser<'_>, place: &InPlace) -> sequoia_openpgp::Result<Container> {
+    pub(super) fn read(parser: &mut PacketParser<'_>, place: &InPlace) -> Result<Container> {
         let form = match &parser.packet {
             Packet::SEIP(SEIP::V1(_)) => Form::Digest,
             Packet::SEIP(SEIP::V2(container)) => Form::Aead(container.clone()),
@@ -119,9 +120,9 @@ impl Container {
 }
 
 /// The body of the packet at which `parser` stands, in the memory of `place`, where the parser reads it.
-pub(super) fn body(parser: &mut PacketParser<'_>, place: &InPlace, last: Last) -> sequoia_openpgp::Result<Vec<u8>> {
+pub(super) fn body(parser: &mut PacketParser<'_>, place: &InPlace, last: Last) -> Result<Vec<u8>> {
     loop {
-        let piece = parser.data(PIECE)?;
+        let piece = parser.data(PIECE).map_err(|error| Error::malformed("openpgp message", reason(&error.into())))?;
         let (taken, is_end) = match piece.len() {
             0 => break,
             length if length < PIECE => (length, true),

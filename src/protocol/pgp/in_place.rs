@@ -9,6 +9,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::base::{Error, Result};
+
 /// The writing end.
 pub(super) struct InPlace(Arc<Mutex<State>>);
 
@@ -39,12 +41,13 @@ impl InPlace {
     ///
     /// # Errors
     ///
-    /// More would be written than was read: that would destroy what is still to be read.
-    pub(super) fn write(&self, more: &[u8]) -> io::Result<()> {
+    /// `Malformed`: more would be written than was read, over what is still to be read. That is encrypted data which was packed.
+    pub(super) fn write(&self, more: &[u8]) -> Result<()> {
         let mut state = lock(&self.0);
         let (start, end) = (state.written, state.written + more.len());
         let room = if end <= state.read { state.octets.get_mut(start..end) } else { None };
-        room.ok_or_else(|| io::Error::other("more came out of it than was in it"))?.copy_from_slice(more);
+        let longer = || Error::malformed("openpgp message", "its encrypted data is longer than the message");
+        room.ok_or_else(longer)?.copy_from_slice(more);
         state.written = end;
         Ok(())
     }

@@ -258,7 +258,7 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn encrypted(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         self.container(parser)?;
-        let container = Container::read(parser, &self.place).map_err(|error| malformed(&error))?;
+        let container = Container::read(parser, &self.place)?;
         self.opened(container).map_err(Error::within_encryption)
     }
 
@@ -273,7 +273,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "nested librepgp packet 20"));
         }
-        let sealed = container::body(parser, &self.place, Last::Consumed).map_err(|error| malformed(&error))?;
+        let sealed = container::body(parser, &self.place, Last::Consumed)?;
         self.opened(Container::librepgp(sealed)?).map_err(Error::within_encryption)
     }
 
@@ -293,7 +293,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "nested unprotected encrypted data"));
         }
-        let container = Container::read(parser, &self.place).map_err(|error| malformed(&error))?;
+        let container = Container::read(parser, &self.place)?;
         self.opened(container)
     }
 
@@ -327,7 +327,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let octets = if self.is_compressed() {
             self.decompressed(parser)?
         } else {
-            let octets = container::body(parser, &self.place, Last::Consumed).map_err(|error| malformed(&error))?;
+            let octets = container::body(parser, &self.place, Last::Consumed)?;
             self.budget.expanded(self.size, octets.len())?;
             octets
         };
