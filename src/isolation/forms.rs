@@ -25,7 +25,7 @@ pub(super) struct MailForm {
 #[derive(Debug)]
 enum MessageOctets {
     Received(ByteBuf),
-    ToSend(Message),
+    ToSend(Box<Message>),
 }
 
 impl Serialize for MessageOctets {
@@ -95,7 +95,7 @@ pub(super) struct PostingForm {
 impl MailForm {
     pub(super) fn of(mail: &Mail) -> MailForm {
         let Mail { envelope, submitter, message } = mail.clone();
-        MailForm { envelope, submitter, octets: MessageOctets::ToSend(message) }
+        MailForm { envelope, submitter, octets: MessageOctets::ToSend(Box::new(message)) }
     }
 
     /// # Errors
@@ -144,7 +144,7 @@ impl OutcomeForm {
             mails.push((mail.envelope.clone(), mail.submitter.clone(), octets));
         }
         OutcomeForm {
-            messages: made.into_iter().map(|one| MessageOctets::ToSend(one.clone())).collect(),
+            messages: made.into_iter().map(|one| MessageOctets::ToSend(Box::new(one.clone()))).collect(),
             mails,
             postings: outcome.postings.iter().map(|posting| PostingForm::of(posting)).collect(),
             verdict: outcome.verdict.clone(),
@@ -207,8 +207,8 @@ impl PostingForm {
             origin: posting.origin.clone(),
             groups: posting.groups.clone(),
             copies: posting.copies.clone(),
-            content: MessageOctets::ToSend(posting.content.clone()),
-            clear: MessageOctets::ToSend(posting.clear.clone()),
+            content: MessageOctets::ToSend(Box::new(posting.content.clone())),
+            clear: MessageOctets::ToSend(Box::new(posting.clear.clone())),
             parameters: posting.parameters.clone(),
             notices: posting.notices.iter().map(MailForm::of).collect(),
             request: posting.request.clone(),
