@@ -323,6 +323,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the password of a message is asked for, should it need one.
+    pub(crate) fn asks_for_password(&self) -> bool {
+        self.asked.get().is_some()
+    }
+
     /// Whether a password of a message was asked for; the answer is forgotten, so that the next time it is asked for again.
     pub(crate) fn forget_password(&self) -> bool {
         let forgotten = |asked: &Arc<AskedPassword>| asked.typed.lock().unwrap_or_else(PoisonError::into_inner).take();

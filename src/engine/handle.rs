@@ -250,9 +250,9 @@ impl Outcome {
         self.verdict.author().filter(|_| self.verdict.standing() == Standing::Authentic)
     }
 
-    /// Octets in memory while its mails are sent, each from a copy with doubled dots.
+    /// Octets in memory while its mails are sent.
     pub fn octets(&self) -> usize {
-        let mails = self.mails.iter().map(|mail| 2 * mail.message.octets().len());
+        let mails = self.mails.iter().map(|mail| mail.message.octets().len());
         mails.chain(self.postings.iter().map(|posting| posting.octets())).sum()
     }
 

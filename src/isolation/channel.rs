@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use postcard::{experimental::serialized_size, ser_flavors::Flavor, serialize_with_flavor};
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -37,15 +38,15 @@ impl<S: Read + Write> Channel<S> {
     ///
     /// `TryAgain`: the other process is gone, or the value is too long to be sent.
     pub(super) fn send(&mut self, value: &impl Serialize) -> Result<()> {
-        // Length and value in one write, because each wakes the other process.
-        let mut octets = Zeroizing::new(vec![0; HEAD]);
-        let written = postcard::to_extend(value, std::mem::take(&mut *octets)).map_err(|error| gone(&error))?;
-        *octets = written;
-        let length = u32::try_from(octets.len() - HEAD).ok().filter(|length| *length <= MAX_LENGTH);
+        let length = serialized_size(value).map_err(|error| gone(&error))?;
+        let length = u32::try_from(length).ok().filter(|length| *length <= MAX_LENGTH);
         let length = length.ok_or_else(|| gone(&"what is to be said is too long"))?;
-        octets.get_mut(..HEAD).into_iter().for_each(|head| head.copy_from_slice(&length.to_le_bytes()));
-        let sent = self.stream.write_all(&octets).and_then(|()| self.stream.flush());
-        sent.map_err(|error| gone(&error))
+        let mut sending = Sending { stream: &mut self.stream, held: Zeroizing::default(), failed: None };
+        let sent = sending.send(&length.to_le_bytes()).and_then(|()| serialize_with_flavor(value, &mut sending));
+        match sending.failed.take() {
+            Some(error) => Err(gone(&error)),
+            None => sent.map_err(|error| gone(&error)),
+        }
     }
 
     /// Waits for a value.
@@ -77,6 +78,11 @@ impl<S: Read + Write> Channel<S> {
         while self.ahead.len() < end {
             let have = self.ahead.len();
             let room = (end - have).clamp(LEAST_ROOM, MOST_ROOM);
+            if self.ahead.capacity() < have + room {
+                // Twice what there is, and no more than this value takes: what a vector outgrows stays beside it until it was copied.
+                let wanted = (2 * have).min(end).max(have + room);
+                self.ahead.reserve_exact(wanted - have);
+            }
             self.ahead.resize(have + room, 0);
             let read = match self.stream.read(self.ahead.get_mut(have..).unwrap_or_default()) {
                 Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
@@ -87,6 +93,51 @@ impl<S: Read + Write> Channel<S> {
             read.map_err(|error| gone(&error))?;
         }
         Ok(())
+    }
+}
+
+/// A value on its way out. Length and value are one write, because each wakes the other process; a message is sent from where it lies.
+struct Sending<'s, S> {
+    stream: &'s mut S,
+    /// What waits for the next write.
+    held: Zeroizing<Vec<u8>>,
+    /// Why nothing more can be sent.
+    failed: Option<io::Error>,
+}
+
+impl<S: Write> Sending<'_, S> {
+    fn send(&mut self, octets: &[u8]) -> postcard::Result<()> {
+        if octets.len() < LEAST_ROOM && self.held.len() + octets.len() <= LEAST_ROOM {
+            self.held.extend_from_slice(octets);
+            return Ok(());
+        }
+        let written = self.stream.write_all(&self.held).and_then(|()| self.stream.write_all(octets));
+        self.held.clear();
+        self.noted(written)
+    }
+
+    fn noted(&mut self, written: io::Result<()>) -> postcard::Result<()> {
+        written.map_err(|error| {
+            self.failed.get_or_insert(error);
+            postcard::Error::SerializeBufferFull
+        })
+    }
+}
+
+impl<S: Write> Flavor for &mut Sending<'_, S> {
+    type Output = ();
+
+    fn try_push(&mut self, octet: u8) -> postcard::Result<()> {
+        self.send(&[octet])
+    }
+
+    fn try_extend(&mut self, octets: &[u8]) -> postcard::Result<()> {
+        self.send(octets)
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        let written = self.stream.write_all(&self.held).and_then(|()| self.stream.flush());
+        self.noted(written)
     }
 }
 
@@ -130,6 +181,64 @@ mod tests {
         other.receive::<()>().unwrap();
         drop(one);
         assert_eq!(other.receive::<()>().unwrap_err().kind(), Kind::TryAgain);
+    }
+
+    #[test]
+    fn long_values_arrive_between_short_ones() {
+        let (mut one, mut other) = pair();
+        for length in [LEAST_ROOM - 1, LEAST_ROOM, LEAST_ROOM + 1, 3 * MOST_ROOM + 7] {
+            let long = serde_bytes::ByteBuf::from((0..=250).cycle().take(length).collect::<Vec<u8>>());
+            let value = ("before".to_owned(), long, "behind".to_owned());
+            let arrived = std::thread::scope(|scope| {
+                scope.spawn(|| one.send(&value).unwrap());
+                other.receive::<(String, serde_bytes::ByteBuf, String)>().unwrap()
+            });
+            assert!(arrived == value, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_takes_little_more_memory_than_it_has_octets() {
+        let (one, mut other) = pair();
+        let length = 5 * MOST_ROOM;
+        std::thread::scope(|scope| {
+            scope.spawn(|| (&one.stream).write_all(&vec![0; length]).unwrap());
+            other.read_to(length).unwrap();
+        });
+        assert!(other.ahead.capacity() <= length + LEAST_ROOM, "{}", other.ahead.capacity());
+    }
+
+    /// The writes of one value.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl Read for Writes {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl Write for Writes {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.push(octets.to_vec());
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_short_value_is_one_write_and_a_message_is_not_copied() {
+        let mut channel = Channel::new(Writes::default());
+        channel.send(&("words", 7_u64, vec!["x"; 100])).unwrap();
+        assert_eq!(channel.stream.0.len(), 1);
+        let mut channel = Channel::new(Writes::default());
+        let message = serde_bytes::ByteBuf::from(vec![7; 2 * LEAST_ROOM]);
+        channel.send(&("words", &message, 7_u64)).unwrap();
+        let writes = channel.stream.0;
+        assert!(writes.len() == 3 && writes[1] == message.as_slice(), "{} writes", writes.len());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
 use super::channel::gone;
@@ -18,14 +18,45 @@ use crate::{
 pub(super) struct MailForm {
     envelope: Envelope,
     submitter: Submitter,
-    octets: ByteBuf,
+    octets: MessageOctets,
+}
+
+/// The octets of a message, which are sent from where they lie.
+#[derive(Debug)]
+enum MessageOctets {
+    Received(ByteBuf),
+    ToSend(Box<Message>),
+}
+
+impl Serialize for MessageOctets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(match self {
+            MessageOctets::Received(octets) => octets,
+            MessageOctets::ToSend(message) => message.octets(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageOctets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        ByteBuf::deserialize(deserializer).map(MessageOctets::Received)
+    }
+}
+
+impl MessageOctets {
+    fn into_octets(self) -> ByteBuf {
+        match self {
+            MessageOctets::Received(octets) => octets,
+            MessageOctets::ToSend(message) => ByteBuf::from(message.into_octets()),
+        }
+    }
 }
 
 /// An [`Outcome`].
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct OutcomeForm {
     /// The messages that are not as they came, each once.
-    messages: Vec<ByteBuf>,
+    messages: Vec<MessageOctets>,
     mails: Vec<(Envelope, Submitter, Octets)>,
     postings: Vec<PostingForm>,
     verdict: Judged,
@@ -54,8 +85,8 @@ pub(super) struct PostingForm {
     origin: Origin,
     groups: Vec<Group>,
     copies: Vec<(Member, usize)>,
-    content: ByteBuf,
-    clear: ByteBuf,
+    content: MessageOctets,
+    clear: MessageOctets,
     parameters: Vec<String>,
     notices: Vec<MailForm>,
     request: Option<Asked>,
@@ -63,9 +94,8 @@ pub(super) struct PostingForm {
 
 impl MailForm {
     pub(super) fn of(mail: &Mail) -> MailForm {
-        let Mail { envelope, submitter, message } = mail;
-        let octets = ByteBuf::from(message.octets().to_vec());
-        MailForm { envelope: envelope.clone(), submitter: submitter.clone(), octets }
+        let Mail { envelope, submitter, message } = mail.clone();
+        MailForm { envelope, submitter, octets: MessageOctets::ToSend(Box::new(message)) }
     }
 
     /// # Errors
@@ -73,7 +103,7 @@ impl MailForm {
     /// `Malformed`: the message is over the bounds.
     pub(super) fn mail(self, read: impl Fn(ByteBuf) -> Result<Message>) -> Result<Mail> {
         let MailForm { envelope, submitter, octets } = self;
-        Ok(Mail { envelope, submitter, message: read(octets)? })
+        Ok(Mail { envelope, submitter, message: read(octets.into_octets())? })
     }
 }
 
@@ -114,7 +144,7 @@ impl OutcomeForm {
             mails.push((mail.envelope.clone(), mail.submitter.clone(), octets));
         }
         OutcomeForm {
-            messages: made.into_iter().map(|one| ByteBuf::from(one.octets().to_vec())).collect(),
+            messages: made.into_iter().map(|one| MessageOctets::ToSend(Box::new(one.clone()))).collect(),
             mails,
             postings: outcome.postings.iter().map(|posting| PostingForm::of(posting)).collect(),
             verdict: outcome.verdict.clone(),
@@ -140,7 +170,7 @@ impl OutcomeForm {
         limits: &Limits,
     ) -> Result<Outcome> {
         let made: Vec<Message> =
-            self.messages.into_iter().map(|octets| undivided(octets, limits)).collect::<Result<_>>()?;
+            self.messages.into_iter().map(|octets| undivided(octets.into_octets(), limits)).collect::<Result<_>>()?;
         let mail = |(envelope, submitter, octets)| {
             let message = match octets {
                 Octets::AsCame => came,
@@ -177,8 +207,8 @@ impl PostingForm {
             origin: posting.origin.clone(),
             groups: posting.groups.clone(),
             copies: posting.copies.clone(),
-            content: ByteBuf::from(posting.content.octets().to_vec()),
-            clear: ByteBuf::from(posting.clear.octets().to_vec()),
+            content: MessageOctets::ToSend(Box::new(posting.content.clone())),
+            clear: MessageOctets::ToSend(Box::new(posting.clear.clone())),
             parameters: posting.parameters.clone(),
             notices: posting.notices.iter().map(MailForm::of).collect(),
             request: posting.request.clone(),
@@ -198,8 +228,8 @@ impl PostingForm {
             origin: self.origin,
             groups: self.groups,
             copies: self.copies,
-            content: read(self.content)?,
-            clear: read(self.clear)?,
+            content: read(self.content.into_octets())?,
+            clear: read(self.clear.into_octets())?,
             parameters: self.parameters,
             notices: self.notices.into_iter().map(|form| form.mail(&read)).collect::<Result<_>>()?,
             request: self.request,

@@ -7,7 +7,7 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 
 pub use super::{
     charset::to_unicode,
@@ -26,6 +26,35 @@ pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
     decode_dirty(&mut pending, &mut octets);
     decode_group(&pending, &mut octets);
     octets
+}
+
+/// The first octets that [`base64_decode`] makes of `encoded`, and whether all of them hold `words`. It decodes piece by piece, so that a large attachment is
+/// not in memory twice.
+pub(super) fn base64_glance(encoded: &[u8], words: &[u8]) -> (Vec<u8>, bool) {
+    let finder = memmem::Finder::new(words);
+    let mut start = Vec::with_capacity(GLANCE);
+    let mut pending = Vec::with_capacity(encoded.len().min(CHUNK) + 8);
+    let mut decoded = Vec::with_capacity(encoded.len().min(CHUNK) + words.len());
+    let mut look = |decoded: &mut Vec<u8>, known: usize| {
+        let new = decoded.get(known..).unwrap_or_default();
+        start.extend(new.iter().take(GLANCE - start.len()));
+        let found = finder.find(decoded).is_some();
+        // The words may begin at the end of one piece.
+        let kept = decoded.len().min(words.len().saturating_sub(1));
+        decoded.drain(..decoded.len() - kept);
+        (found, kept)
+    };
+    let (mut holds, mut known) = (false, 0);
+    for piece in encoded.chunks(CHUNK) {
+        push_unbroken(piece, &mut pending);
+        decode_groups(&mut pending, &mut decoded);
+        let (found, kept) = look(&mut decoded, known);
+        (holds, known) = (holds | found, kept);
+    }
+    decode_dirty(&mut pending, &mut decoded);
+    decode_group(&pending, &mut decoded);
+    holds |= look(&mut decoded, known).0;
+    (start, holds)
 }
 
 /// Whether `encoded` is only base64 and line breaks, with whole groups and padding only at the end, so that every
@@ -343,6 +372,8 @@ fn decode_group(group: &[u8], octets: &mut Vec<u8>) {
 
 /// Octets collected before they are written.
 const CHUNK: usize = 32 * 1024;
+/// Octets at the start that [`base64_glance`] answers: more than any header of a packet.
+pub(super) const GLANCE: usize = 64;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -377,6 +408,15 @@ mod tests {
             assert_eq!(octets, expected.as_bytes(), "{encoded:?}");
         }
         let octets: Vec<u8> = (0..=255).cycle().take(4 * CHUNK + 1).collect();
+        // Words at every place around the end of a piece, and at both ends.
+        for at in (3 * CHUNK / 4 - 9..3 * CHUNK / 4 + 9).chain([0, octets.len() - 5]) {
+            let mut octets = octets.clone();
+            octets[at..at + 5].copy_from_slice(b"words");
+            let (start, holds) = base64_glance(&base64_encode(&octets), b"words");
+            assert_eq!((start.as_slice(), holds), (&octets[..GLANCE], true), "{at}");
+        }
+        assert_eq!(base64_glance(&base64_encode(&octets), b"words"), (octets[..GLANCE].to_vec(), false));
+        assert_eq!(base64_glance(b"d29yZHM", b"words"), (b"words".to_vec(), true));
         let mut encoded = base64_encode(&octets);
         base64_decode_in_place(&mut encoded);
         assert!(encoded == octets);

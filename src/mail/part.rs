@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use memchr::memmem;
+
 use super::{
     encoding,
     header::{ContentType, Field, fields},
@@ -233,6 +235,16 @@ impl<'a> Part<'a> {
             "quoted-printable" => Cow::Owned(encoding::quoted_printable_decode(self.body())),
             _ => Cow::Borrowed(self.body()),
         }
+    }
+
+    /// The first octets of the decoded body, and whether all of it holds `words`. Base64 is decoded piece by piece for this.
+    pub fn glance(&self, words: &[u8]) -> (Vec<u8>, bool) {
+        if self.node.children.is_empty() && self.transfer_encoding() == "base64" {
+            return encoding::base64_glance(self.body(), words);
+        }
+        let decoded = self.decoded();
+        let start = decoded.get(..encoding::GLANCE).unwrap_or(&decoded).to_vec();
+        (start, memmem::find(&decoded, words).is_some())
     }
 
     /// The body decoded to Unicode by its charset (RFC 2046, section 4.1.2).

@@ -112,6 +112,9 @@ fn what_comes_out_of_compression_is_counted_whatever_it_is() {
         lab.write("message", generators::packed(tag, 1));
         stopped(verify(&lab), "decompressed data: more than");
     }
+    // A container, which is moved in the memory of the message.
+    lab.write("message", generators::packed(18, 1));
+    stopped(verify(&lab), "openpgp message: its encrypted data is longer than the message");
     lab.write("message", generators::packed(11, 2));
     stopped(verify(&lab), "openpgp message: compressed twice");
 }
@@ -193,7 +196,7 @@ fn written_for_figures() {
         write(&format!("boundaries-{size}.eml"), &generators::boundaries(octets));
         write(&format!("envelopes-{size}.eml"), &generators::envelopes(octets));
     }
-    for tag in [11, 2, 21, 60, 1] {
+    for tag in [11, 2, 21, 60, 1, 18] {
         write(&format!("packed-{tag}.eml"), &generators::packed(tag, 1));
     }
     write("packed-twice.eml", &generators::packed(11, 2));

@@ -12,6 +12,7 @@ mod html;
 mod input;
 mod keys;
 mod keys_in_mail;
+mod large;
 mod manual;
 mod own_copy;
 mod own_key;

@@ -112,7 +112,7 @@ fn boundary_around(text: &[u8], at: usize) -> Option<(Boundary, usize, usize)> {
 
 static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(NAME));
 /// Common part of all boundaries.
-const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
+pub(super) const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
 /// Prefix and suffix of each boundary.
 const BOUNDARIES: [(Boundary, &[u8], &[u8]); 3] = [
     (Boundary::Begin, b"-----BEGIN ", b"-----"),

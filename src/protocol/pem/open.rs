@@ -25,6 +25,9 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     if part.children().len() > 0 {
         return None;
     }
+    if part.transfer_encoding() == "base64" && !part.glance(boundary::NAME).1 {
+        return None;
+    }
     let text = body(part)?;
     let found = find(&text)?;
     let kind = match found.proc_type {

@@ -11,30 +11,55 @@ pub(super) enum Place {
     End { chunks: u64, length: u64 },
 }
 
-/// The whole plaintext of `sealed`, whose chunks but the last have `size` octets of plaintext; `None` if one of them or the final tag does not hold.
-/// `context` makes what opens each.
+/// Decrypts the chunks in `octets` from `start` on, of which all but the last have `size` octets of plaintext, and puts the whole plaintext in the place of
+/// `octets`; `None` if one of them or the final tag does not hold. `context` makes what opens each.
 ///
 /// It goes on behind a chunk that does not hold. A session key that is wrong fails at the first one, and a change at its place: the time would show which
-/// of them it was.
+/// of them it was. So each chunk is decrypted beside the octets and copied back. Where the first one did not hold that is the ciphertext, which another
+/// key may open. What is left behind a right key and a change is for no key.
 pub(super) fn open(
-    sealed: &[u8],
+    octets: &mut Vec<u8>,
+    start: usize,
     size: usize,
     context: impl Fn(Place) -> Option<DecryptionContext>,
-) -> Option<Vec<u8>> {
-    let (chunks, last) = sealed.split_at_checked(sealed.len().checked_sub(TAG)?)?;
-    let mut plain = Vec::with_capacity(chunks.len());
-    let (mut count, mut is_whole) = (0, true);
-    for sealed in chunks.chunks(size.checked_add(TAG)?) {
-        let start = plain.len();
-        // One octet at least, and its tag.
-        let length = sealed.len().checked_sub(TAG).filter(|length| *length > 0)?;
-        plain.resize(start + length, 0);
-        is_whole &= context(Place::Chunk(count))?.decrypt_verify(plain.get_mut(start..)?, sealed).is_ok();
-        count += 1;
+) -> Option<()> {
+    let sealed = octets.get_mut(start..)?;
+    let (chunks, last) = sealed.split_at_mut_checked(sealed.len().checked_sub(TAG)?)?;
+    let step = size.checked_add(TAG)?;
+    // One octet at least, and its tag.
+    if chunks.chunks(step).any(|chunk| chunk.len() <= TAG) {
+        return None;
     }
-    let end = Place::End { chunks: count, length: u64::try_from(plain.len()).ok()? };
+    let room = step.min(chunks.len());
+    let (mut sealed, mut plain) = (Vec::with_capacity(room), vec![0; room]);
+    let (mut count, mut length) = (0, 0);
+    let (mut is_key, mut is_whole) = (false, true);
+    for chunk in chunks.chunks_mut(step) {
+        sealed.clear();
+        sealed.extend_from_slice(chunk);
+        let plain = plain.get_mut(..chunk.len() - TAG)?;
+        let holds = context(Place::Chunk(count))?.decrypt_verify(plain, &sealed).is_ok();
+        is_key |= count == 0 && holds;
+        is_whole &= holds;
+        let kept: &[u8] = if is_key { plain } else { sealed.get(..plain.len())? };
+        chunk.get_mut(..kept.len())?.copy_from_slice(kept);
+        count += 1;
+        length += kept.len();
+    }
+    let end = Place::End { chunks: count, length: u64::try_from(length).ok()? };
     is_whole &= context(end)?.decrypt_verify(&mut [], last).is_ok();
-    is_whole.then_some(plain)
+    is_whole.then(|| close_up(octets, start, step, length))
+}
+
+/// Moves the plaintexts together, over what stands before the first of them and over the tags.
+fn close_up(octets: &mut Vec<u8>, start: usize, step: usize, length: usize) {
+    let (mut from, mut to) = (start, 0);
+    while to < length {
+        let count = (step - TAG).min(length - to);
+        octets.copy_within(from..from + count, to);
+        (from, to) = (from + step, to + count);
+    }
+    octets.truncate(length);
 }
 
 /// Length in octets of a tag in each mode: EAX, OCB and GCM.
@@ -76,14 +101,34 @@ mod tests {
         all
     }
 
-    /// The plaintext, and the octets that were decrypted on the way.
+    /// The plaintext, and how many chunks and tags were opened on the way.
     fn opened(sealed: &[u8]) -> (Option<Vec<u8>>, usize) {
         let places = RefCell::new(0);
-        let plain = open(sealed, SIZE, |place| {
+        // Something stands before the chunks, as in packet 20.
+        let mut octets = [&[0xee; 19], sealed].concat();
+        let opened = open(&mut octets, 19, SIZE, |place| {
             *places.borrow_mut() += 1;
             builder(place, |builder| builder.for_decryption().ok())
         });
-        (plain, places.into_inner())
+        (opened.map(|()| octets), places.into_inner())
+    }
+
+    #[test]
+    fn another_key_leaves_the_ciphertext_for_the_right_one() {
+        let text: Vec<u8> = (0..=255).cycle().take(5 * SIZE + 9).collect();
+        let whole = sealed(&text);
+        let mut octets = whole.clone();
+        let other = |place: Place| {
+            let number = if let Place::Chunk(number) = place { number } else { 0 };
+            let nonce = [&[8; 7][..], &number.to_be_bytes()].concat();
+            let key = SessionKey::from(vec![2; 32]);
+            AEADAlgorithm::OCB.context(SymmetricAlgorithm::AES256, &key, &[], &nonce).ok()?.for_decryption().ok()
+        };
+        assert_eq!(open(&mut octets, 0, SIZE, other), None);
+        assert!(octets == whole);
+        let right = |place: Place| builder(place, |builder| builder.for_decryption().ok());
+        assert_eq!(open(&mut octets, 0, SIZE, right), Some(()));
+        assert!(octets == text);
     }
 
     #[test]

@@ -280,7 +280,7 @@ const HASHES: [&[u8]; 11] = [
 ];
 
 /// Start of the first and last line of armor (RFC 9580, section 6.2).
-const BEGIN: &[u8] = b"-----BEGIN PGP ";
+pub(super) const BEGIN: &[u8] = b"-----BEGIN PGP ";
 const END: &[u8] = b"-----END PGP ";
 
 #[cfg(test)]

@@ -20,18 +20,28 @@ use sequoia_openpgp::{
 
 use super::{
     aead_chunks::{self, Place},
+    in_place::InPlace,
     librepgp::Chunked,
     suite,
+    words::reason,
 };
 use crate::{
-    base::{Result, Secret},
+    base::{Error, Result, Secret},
     crypto::{CfbReader, Cipher, Resync, mdc_decrypt},
 };
 
-/// A ciphertext and its kind of integrity protection.
+/// A ciphertext and its kind of integrity protection. It is decrypted in its own memory.
 pub(super) struct Container {
     form: Form,
-    sealed: Vec<u8>,
+    octets: Vec<u8>,
+}
+
+/// What becomes of the last octet of a packet that is read.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Last {
+    Consumed,
+    /// It stays in the parser, so that Sequoia's grammar sees an unopened container.
+    Left,
 }
 
 enum Form {
@@ -46,41 +56,25 @@ enum Form {
 }
 
 impl Container {
-    /// Reads the ciphertext of the container at which `parser` stands, at most `size` octets. The last octet is not
-    /// consumed, so that Sequoia's grammar sees an unopened container.
-    pub(super) fn read(parser: &mut PacketParser<'_>, size: usize) -> sequoia_openpgp::Result<Container> {
+    /// Moves the ciphertext of the container at which `parser` stands to the front of `place`, where the parser reads it, and out of it.
+    pub(super) fn read(parser: &mut PacketParser<'_>, place: &InPlace) -> Result<Container> {
         let form = match &parser.packet {
             Packet::SEIP(SEIP::V1(_)) => Form::Digest,
             Packet::SEIP(SEIP::V2(container)) => Form::Aead(container.clone()),
             _ => Form::Unprotected,
         };
-        let mut sealed = Vec::with_capacity(size);
-        loop {
-            let piece = parser.data(PIECE)?;
-            let (taken, is_last) = match piece.len() {
-                0 => break,
-                length if length < PIECE => (length, true),
-                _ => (PIECE - 1, false),
-            };
-            sealed.extend_from_slice(piece.get(..taken).unwrap_or_default());
-            if is_last {
-                parser.consume(taken - 1);
-                break;
-            }
-            parser.consume(taken);
-        }
-        Ok(Container { form, sealed })
+        Ok(Container { form, octets: body(parser, place, Last::Left)? })
     }
 
     /// A container of LibrePGP with the body `sealed`. Errors concern only its header, which is not encrypted.
-    pub(super) fn librepgp(sealed: Vec<u8>) -> Result<Container> {
-        Chunked::read(&sealed)?;
-        Ok(Container { form: Form::LibrePgp, sealed })
+    pub(super) fn librepgp(octets: Vec<u8>) -> Result<Container> {
+        Chunked::read(&octets)?;
+        Ok(Container { form: Form::LibrePgp, octets })
     }
 
     /// Length of the ciphertext in octets.
     pub(super) fn size(&self) -> usize {
-        self.sealed.len()
+        self.octets.len()
     }
 
     /// The cipher, if the container names it.
@@ -96,51 +90,73 @@ impl Container {
         !matches!(self.form, Form::Unprotected)
     }
 
-    /// The cipher's name and the whole plaintext, if `key` passes every check. A failure takes the same time, whatever
-    /// its cause.
-    pub(super) fn open(&self, algorithm: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<(String, Vec<u8>)> {
+    /// The cipher's name, if `key` passes every check: the plaintext is in the place of the ciphertext then. Otherwise the ciphertext stays, for
+    /// another key, unless this key was right and the rest was changed. A failure takes the same time, whatever its cause.
+    pub(super) fn open(&mut self, algorithm: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<String> {
         if let Form::Aead(container) = &self.form {
             let (cipher, aead) = (suite::cipher_name(container.symmetric_algo()), suite::aead_name(container.aead()));
-            return Some((format!("{cipher}-{aead}"), self.aead(container, key)?));
+            open_aead(&mut self.octets, container, key)?;
+            return Some(format!("{cipher}-{aead}"));
         }
         if let Form::LibrePgp = &self.form {
-            let chunked = Chunked::read(&self.sealed).ok()?;
-            return Some((chunked.name(), chunked.open(algorithm, key)?));
+            let chunked = Chunked::read(&self.octets).ok()?;
+            chunked.open(algorithm, key, &mut self.octets)?;
+            return Some(chunked.name());
         }
         let known = algorithm.and_then(|algorithm| Cipher::of_openpgp(algorithm.into()));
         // A session key for an unknown cipher must fail in the same time as one for a known cipher.
         let (cipher, key) = (known.unwrap_or(Cipher::Aes256), Secret::new(key.as_ref().to_vec()));
-        let plain = match &self.form {
-            Form::Unprotected => self.unprotected(cipher, &key),
-            _ => {
-                let mut octets = self.sealed.clone();
-                mdc_decrypt(cipher, &key, &mut octets).ok().map(|()| octets)
-            }
+        let opened = match &self.form {
+            Form::Unprotected => open_unprotected(&mut self.octets, cipher, &key),
+            _ => mdc_decrypt(cipher, &key, &mut self.octets).ok(),
         };
-        known.and(plain).map(|plain| (cipher.name().to_owned(), plain))
+        known.and(opened).map(|()| cipher.name().to_owned())
     }
 
-    /// Checks every chunk and the final tag (RFC 9580, section 5.13.2).
-    fn aead(&self, container: &SEIP2, key: &SessionKey) -> Option<Vec<u8>> {
-        let (cipher, mode) = (container.symmetric_algo(), container.aead());
-        let size = usize::try_from(container.chunk_size()).ok()?;
-        let schedule = SEIPv2Schedule::new(key, cipher, mode, size, container.salt()).ok()?;
-        let context =
-            |key: &SessionKey, nonce: &[u8], data: &[u8]| mode.context(cipher, key, data, nonce)?.for_decryption();
-        aead_chunks::open(&self.sealed, size, |place| match place {
-            Place::Chunk(index) => schedule.chunk(index, &mut { context }).ok(),
-            Place::End { chunks, length } => schedule.finalizer(chunks, length, &mut { context }).ok(),
-        })
+    /// The plaintext of an opened container.
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        self.octets
     }
+}
 
-    /// Decrypts without integrity check (RFC 4880, sections 5.7 and 13.9). Only the two repeated octets show whether
-    /// the key is right.
-    fn unprotected(&self, cipher: Cipher, key: &Secret) -> Option<Vec<u8>> {
-        let mut reader = CfbReader::new(cipher, key, Resync::Yes, self.sealed.as_slice()).ok()?;
-        let mut plain = Vec::with_capacity(self.sealed.len());
-        reader.read_to_end(&mut plain).ok()?;
-        reader.repeats().then_some(plain)
+/// The body of the packet at which `parser` stands, in the memory of `place`, where the parser reads it.
+pub(super) fn body(parser: &mut PacketParser<'_>, place: &InPlace, last: Last) -> Result<Vec<u8>> {
+    loop {
+        let piece = parser.data(PIECE).map_err(|error| Error::malformed("openpgp message", reason(&error.into())))?;
+        let (taken, is_end) = match piece.len() {
+            0 => break,
+            length if length < PIECE => (length, true),
+            _ => (PIECE - 1, false),
+        };
+        place.write(piece.get(..taken).unwrap_or_default())?;
+        if is_end && last == Last::Left {
+            parser.consume(taken - 1);
+            break;
+        }
+        parser.consume(taken);
     }
+    Ok(place.written())
+}
+
+/// Checks every chunk and the final tag (RFC 9580, section 5.13.2).
+fn open_aead(octets: &mut Vec<u8>, container: &SEIP2, key: &SessionKey) -> Option<()> {
+    let (cipher, mode) = (container.symmetric_algo(), container.aead());
+    let size = usize::try_from(container.chunk_size()).ok()?;
+    let schedule = SEIPv2Schedule::new(key, cipher, mode, size, container.salt()).ok()?;
+    let context =
+        |key: &SessionKey, nonce: &[u8], data: &[u8]| mode.context(cipher, key, data, nonce)?.for_decryption();
+    aead_chunks::open(octets, 0, size, |place| match place {
+        Place::Chunk(index) => schedule.chunk(index, &mut { context }).ok(),
+        Place::End { chunks, length } => schedule.finalizer(chunks, length, &mut { context }).ok(),
+    })
+}
+
+/// Decrypts without integrity check (RFC 4880, sections 5.7 and 13.9). Only the two repeated octets show whether the key is right.
+fn open_unprotected(octets: &mut Vec<u8>, cipher: Cipher, key: &Secret) -> Option<()> {
+    let mut reader = CfbReader::new(cipher, key, Resync::Yes, octets.as_slice()).ok()?;
+    let mut plain = Vec::with_capacity(octets.len());
+    reader.read_to_end(&mut plain).ok()?;
+    reader.repeats().then_some(plain).map(|plain| *octets = plain)
 }
 
 /// Octets read at a time.

@@ -14,20 +14,21 @@ use crate::base::{Error, Result};
 
 /// The body of an OCB Encrypted Data packet, type 20 (draft-koch-librepgp, section 5.16): chunks with a tag each, and a
 /// final tag over the total length.
-pub(super) struct Chunked<'a> {
+pub(super) struct Chunked {
     /// Version, cipher, mode and chunk size, unparsed.
     header: [u8; 4],
     cipher: SymmetricAlgorithm,
     mode: AEADAlgorithm,
     /// Octets of plaintext in every chunk but the last.
     chunk: usize,
-    nonce: &'a [u8],
-    sealed: &'a [u8],
+    nonce: Vec<u8>,
+    /// Where the chunks begin in the body.
+    start: usize,
 }
 
-impl<'a> Chunked<'a> {
+impl Chunked {
     /// Reads the header. An error of kind `Unavailable` if it names anything but a cipher in EAX or OCB mode.
-    pub(super) fn read(body: &'a [u8]) -> Result<Self> {
+    pub(super) fn read(body: &[u8]) -> Result<Self> {
         let unknown = |what: String| Error::unavailable(format!("openpgp message: librepgp packet 20: {what}"));
         let [version, cipher, mode, size, rest @ ..] = body else {
             return Err(Error::malformed("openpgp message", "its packet 20 is cut short"));
@@ -46,8 +47,9 @@ impl<'a> Chunked<'a> {
         let chunk =
             chunk.ok_or_else(|| unknown(format!("its chunks are too large (2^{} octets)", u16::from(*size) + 6)))?;
         let cut = || Error::malformed("openpgp message", "its packet 20 is cut short");
-        let (nonce, sealed) = rest.split_at_checked(nonce).ok_or_else(cut)?;
-        Ok(Chunked { header, cipher, mode, chunk, nonce, sealed })
+        let nonce = rest.get(..nonce).ok_or_else(cut)?.to_vec();
+        let start = header.len() + nonce.len();
+        Ok(Chunked { header, cipher, mode, chunk, nonce, start })
     }
 
     /// `aes256-ocb`.
@@ -55,13 +57,18 @@ impl<'a> Chunked<'a> {
         format!("{}-{}", suite::cipher_name(self.cipher), suite::aead_name(self.mode))
     }
 
-    /// The plaintext; `None` if the key is wrong or the chunks were changed, cut short or reordered. `key_cipher` is
-    /// the cipher given with the session key; it must be the one in the header.
-    pub(super) fn open(&self, key_cipher: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<Vec<u8>> {
+    /// Puts the plaintext in the place of `body`, from which this was read; `None` if the key is wrong or the chunks were changed, cut short or reordered,
+    /// as [`aead_chunks::open`]. `key_cipher` is the cipher given with the session key; it must be the one in the header.
+    pub(super) fn open(
+        &self,
+        key_cipher: Option<SymmetricAlgorithm>,
+        key: &SessionKey,
+        body: &mut Vec<u8>,
+    ) -> Option<()> {
         if key_cipher != Some(self.cipher) || self.cipher.key_size().ok()? != key.len() {
             return None;
         }
-        aead_chunks::open(self.sealed, self.chunk, |place| match place {
+        aead_chunks::open(body, self.start, self.chunk, |place| match place {
             Place::Chunk(index) => self.context(key, index, &self.associated(index)),
             Place::End { chunks, length } => {
                 let associated = [&self.associated(chunks)[..], &length.to_be_bytes()].concat();

@@ -8,7 +8,6 @@ mod armored;
 mod binding_signatures;
 mod brainpool;
 mod cert;
-mod chunks;
 mod composite;
 mod container;
 mod counting;
@@ -19,6 +18,7 @@ pub(super) mod expiry;
 pub mod external;
 mod framing;
 pub mod generate;
+mod in_place;
 mod inline;
 pub mod keyfile;
 pub mod kind;
@@ -53,7 +53,7 @@ mod wishes;
 mod words;
 
 // armor.rs      decode armor and the cleartext framework
-// chunks.rs     a reader that frees the memory it has read
+// in_place.rs   octets that are read and written in the same memory
 // counting.rs   packet headers, to count packets before Sequoia parses them
 // external.rs   certificates around keys that are elsewhere: on tokens
 // aead_chunks.rs chunks that are authenticated one by one, opened to the end

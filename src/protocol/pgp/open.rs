@@ -6,7 +6,6 @@ use sequoia_openpgp::types::DataFormat;
 
 use super::{
     armor::{self, Cleartext},
-    chunks::Chunks,
     counting::{Framed, first_packet},
     framing::{COMPRESSED, OPS, PKESK, SED, SEIP, SKESK},
     packets::{self, Found, Over, Unpacked, Wrap},
@@ -198,8 +197,7 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
         true => armor::dearmor(octets, "MESSAGE").map(|block| (block.headers, block.octets))?,
         false => (Vec::new(), octets),
     };
-    let size = octets.len();
-    Ok((headers, packets::unpack(Chunks::new(octets), size, context, budget)?))
+    Ok((headers, packets::unpack(octets, context, budget)?))
 }
 
 /// The packets of a detached signature, armored or binary; an entry with the reason if they cannot be read.
@@ -332,6 +330,13 @@ fn has_other_text(root: Part<'_>, message: Part<'_>) -> bool {
 fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
     if part.children().len() > 0 || !may_be_inline(part) {
         return None;
+    }
+    if part.transfer_encoding() == "base64" {
+        // Most attachments hold no armor, and decoding them takes as much memory again.
+        let (start, holds_armor) = part.glance(armor::BEGIN);
+        if !holds_armor {
+            return is_message(&start, part).then_some((ClaimKind::Inline, part.span()));
+        }
     }
     let decoded = part.decoded();
     let Some(block) = block(&decoded) else {

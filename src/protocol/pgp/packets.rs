@@ -1,7 +1,10 @@
 //! Walks over the packets of one OpenPGP message (RFC 9580, section 10.3): decrypts, decompresses, and collects the
 //! literal data with the signatures around it. It judges nothing, and returns nothing before the last integrity check.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    mem::replace,
+};
 
 use sequoia_openpgp::{
     Packet,
@@ -11,8 +14,8 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    chunks::Chunks,
-    container::Container,
+    container::{self, Container, Last},
+    in_place::InPlace,
     sessions::{Esk, Lock, Sessions},
     suite,
     words::reason,
@@ -67,15 +70,10 @@ pub(super) enum Found {
     Unreadable(Why),
 }
 
-/// Unpacks the message of `size` octets that `source` yields. All octets are read and every check must pass.
-pub(super) fn unpack<'a>(
-    source: impl Read + Send + Sync + 'a,
-    size: usize,
-    context: Context<'a>,
-    budget: &mut Budget,
-) -> Result<Unpacked> {
-    let mut walk = Walk::new(size, context, budget);
-    walk.run(source)?;
+/// Unpacks a message without armor. All octets are read and every check must pass. The content is in the memory of `octets`, unless it was compressed.
+pub(super) fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<Unpacked> {
+    let mut walk = Walk::new(octets.len(), context, budget);
+    walk.run(octets)?;
     match walk.literal {
         Some(literal) => Ok(Unpacked { wraps: walk.wraps, literal, refusal: walk.refusal }),
         None => Err(Error::malformed("openpgp message", "holds no text")),
@@ -124,7 +122,10 @@ fn parser(source: PacketParserBuilder<'_>) -> sequoia_openpgp::Result<PacketPars
 
 /// State of the walk between two packets.
 struct Walk<'a, 'b> {
+    /// Octets of the whole message.
     size: usize,
+    /// The octets that are walked, and the room for what comes out of them.
+    place: InPlace,
     budget: &'b mut Budget,
     legacy: Legacy,
     sessions: Sessions<'a>,
@@ -147,6 +148,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     fn new(size: usize, context: Context<'a>, budget: &'b mut Budget) -> Self {
         Walk {
             size,
+            place: InPlace::new(Vec::new()),
             budget,
             legacy: context.legacy,
             sessions: Sessions::new(context),
@@ -161,8 +163,16 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
     }
 
-    fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
-        let mut next = PacketParserBuilder::from_reader(source).and_then(parser).map_err(|error| malformed(&error))?;
+    fn run(&mut self, octets: Vec<u8>) -> Result<()> {
+        let around = replace(&mut self.place, InPlace::new(octets));
+        let walked = self.each_packet();
+        self.place = around;
+        walked
+    }
+
+    fn each_packet(&mut self) -> Result<()> {
+        let source = PacketParserBuilder::from_reader(self.place.source());
+        let mut next = source.and_then(parser).map_err(|error| malformed(&error))?;
         // The first container that could not be opened. The walk goes on, because packets after it may hold text that
         // is not encrypted.
         let mut locked = None;
@@ -248,7 +258,7 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn encrypted(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         self.container(parser)?;
-        let container = Container::read(parser, self.size).map_err(|error| malformed(&error))?;
+        let container = Container::read(parser, &self.place)?;
         self.opened(container).map_err(Error::within_encryption)
     }
 
@@ -263,8 +273,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "nested librepgp packet 20"));
         }
-        let mut sealed = Vec::new();
-        parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
+        let sealed = container::body(parser, &self.place, Last::Consumed)?;
         self.opened(Container::librepgp(sealed)?).map_err(Error::within_encryption)
     }
 
@@ -284,31 +293,25 @@ impl<'a, 'b> Walk<'a, 'b> {
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "nested unprotected encrypted data"));
         }
-        let container = Container::read(parser, self.size).map_err(|error| malformed(&error))?;
+        let container = Container::read(parser, &self.place)?;
         self.opened(container)
     }
 
     /// Decrypts a container and walks its content after the last check.
-    fn opened(&mut self, container: Container) -> Result<()> {
+    fn opened(&mut self, mut container: Container) -> Result<()> {
         let esks = std::mem::take(&mut self.esks);
         let lock = Lock { esks: &esks, hint: container.cipher(), size: container.size() };
-        let mut plain = Vec::new();
-        let cipher = self.sessions.unlock(&lock, self.budget, &mut |algorithm, key| {
-            let (cipher, octets) = container.open(algorithm, key)?;
-            plain = octets;
-            Some(cipher)
-        });
+        let cipher = self.sessions.unlock(&lock, self.budget, &mut |algorithm, key| container.open(algorithm, key));
         let cipher = cipher.map_err(Error::within_encryption)?;
         if !container.is_authenticated() {
             self.refusal = Some(self.sessions.refusal(&esks));
         }
         let authenticated = container.is_authenticated();
-        drop(container);
         let recipients = esks.iter().map(Esk::recipient).collect();
         let quantum_safe = esks.iter().all(Esk::is_quantum_safe);
         self.wraps.push(Wrap::Encrypted { cipher, authenticated, recipients, quantum_safe });
         self.depth += 1;
-        let walked = self.run(Chunks::new(plain));
+        let walked = self.run(container.into_octets());
         self.depth -= 1;
         match &self.refusal {
             Some(refusal) => walked.map_err(|error| blurred(error, refusal)),
@@ -321,21 +324,30 @@ impl<'a, 'b> Walk<'a, 'b> {
             Packet::Literal(literal) => literal.format(),
             _ => DataFormat::Binary,
         };
-        // What is not compressed is not longer than the message.
-        let expected = if self.is_compressed() { 0 } else { self.size.min(self.budget.limits().message) };
+        let octets = if self.is_compressed() {
+            self.decompressed(parser)?
+        } else {
+            let octets = container::body(parser, &self.place, Last::Consumed)?;
+            self.budget.expanded(self.size, octets.len())?;
+            octets
+        };
+        self.literal = Some(Literal { format, octets });
+        Ok(())
+    }
+
+    /// The body of a packet in a compressed one, which may be longer than the message.
+    fn decompressed(&mut self, parser: &mut PacketParser<'_>) -> Result<Vec<u8>> {
         // With room for the read that finds the end.
-        let mut octets = Vec::with_capacity(expected.saturating_add(CHUNK_ROOM));
+        let mut octets = Vec::with_capacity(CHUNK_ROOM);
         loop {
             self.budget.make_room(&mut octets, CHUNK_ROOM);
             let read =
                 parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| malformed(&error.into()))?;
             self.expanded(read, octets.len())?;
             if read == 0 {
-                break;
+                return Ok(octets);
             }
         }
-        self.literal = Some(Literal { format, octets });
-        Ok(())
     }
 
     /// Reads the rest of a packet that is not a container. It counts as text, because Sequoia would skip gigabytes of

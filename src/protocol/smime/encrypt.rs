@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{Error, Random, Result, Secret},
-    crypto::{self, CbcWriter, Cipher, Legacy},
+    crypto::{self, CbcWriter, Cipher, GcmWriter, Legacy},
     pki::Certificate,
     protocol::{Aead, Seal, mime_wrap::output},
 };
@@ -106,6 +106,15 @@ impl<'a> Enveloped<'a> {
                 encrypting.finish().map_err(output)?;
                 to.write_all(&self.frame.tail).map_err(output)
             }
+            ContentCipher::Aead { cipher, nonce, .. }
+                if self.length > AT_ONCE && *cipher != crypto::Aead::ChaCha20Poly1305 =>
+            {
+                to.write_all(&self.frame.head).map_err(output)?;
+                let mut encrypting = GcmWriter::new(*cipher, &self.key, twelve(nonce)?, &mut *to)?;
+                self.content.write(&mut encrypting)?;
+                let (_, tag) = encrypting.finish().map_err(output)?;
+                write_tail(&self.frame, &tag, to)
+            }
             ContentCipher::Aead { .. } => {
                 let mut data = Vec::with_capacity(self.length);
                 self.content.write(&mut data)?;
@@ -131,21 +140,27 @@ fn encrypted(cipher: &ContentCipher, key: &Secret, mut data: Vec<u8>) -> Result<
             Ok(Encrypted { octets, tag: Vec::new() })
         }
         ContentCipher::Aead { cipher, nonce, .. } => {
-            let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))?;
-            let tag = cipher.seal(key, nonce, &[], &mut data)?.to_vec();
+            let tag = cipher.seal(key, twelve(nonce)?, &[], &mut data)?.to_vec();
             Ok(Encrypted { octets: data, tag })
         }
     }
 }
 
-/// The tag is the last field.
+/// The octets of a nonce.
+fn twelve(nonce: &[u8]) -> Result<[u8; 12]> {
+    nonce.try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))
+}
+
 fn write_framed(frame: &Frame, encrypted: &Encrypted, to: &mut dyn Write) -> Result<()> {
-    let before = frame.tail.len().saturating_sub(encrypted.tag.len());
+    to.write_all(&frame.head).and_then(|()| to.write_all(&encrypted.octets)).map_err(output)?;
+    write_tail(frame, &encrypted.tag, to)
+}
+
+/// Writes what stands behind the content. The tag is the last field.
+fn write_tail(frame: &Frame, tag: &[u8], to: &mut dyn Write) -> Result<()> {
+    let before = frame.tail.len().saturating_sub(tag.len());
     let tail = frame.tail.get(..before).unwrap_or_default();
-    [&frame.head, encrypted.octets.as_slice(), tail, &encrypted.tag]
-        .into_iter()
-        .try_for_each(|octets| to.write_all(octets))
-        .map_err(output)
+    to.write_all(tail).and_then(|()| to.write_all(tag)).map_err(output)
 }
 
 /// A content that is encrypted once for several messages, each with the RecipientInfo of its own reader.
@@ -191,6 +206,9 @@ impl Entity for Enveloped<'_> {
         write_pkcs7(smime_type(&self.cipher), to, |to| self.encrypt(to))
     }
 }
+
+/// Up to so many octets a content is authenticated as a whole, by aws-lc. A longer one is encrypted while it is written, so that it is in memory once.
+const AT_ONCE: usize = 1024 * 1024;
 
 /// Content types (RFC 5652, section 6.1; RFC 5083, section 2.1).
 const ID_ENVELOPED_DATA: ObjectIdentifier = rfc5911::ID_ENVELOPED_DATA;

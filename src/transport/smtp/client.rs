@@ -284,9 +284,8 @@ impl Client {
             return Err(accepted("DATA", reply.clone()).err().unwrap_or_else(|| unexpected("DATA", &reply)));
         }
         self.is_lost = true;
-        let raw = with_dots(mail.message.octets());
-        for piece in raw.strip_suffix(END).unwrap_or(&raw).chunks(PIECE) {
-            let said = self.wire.say(piece, self.timeouts.block).await;
+        for piece in with_dots(mail.message.octets(), PIECE) {
+            let said = self.wire.say(&piece, self.timeouts.block).await;
             said.map_err(|fault| self.lose(fault))?;
         }
         Ok(())

@@ -218,23 +218,28 @@ fn given(octets: Vec<u8>, most: usize) -> Given {
     }
 }
 
-/// A message for DATA, with its final dot. Every line ending of any kind becomes CRLF, and every dot at the start of a line is doubled, so that
-/// the peer sees one message whatever it takes for a line ending.
-pub(super) fn with_dots(message: &[u8]) -> Vec<u8> {
-    let mut raw = Vec::with_capacity(message.len() + message.len() / 64 + 5);
-    let mut rest = message;
-    while !rest.is_empty() {
-        if rest.starts_with(b".") {
-            raw.push(b'.');
+/// A message for DATA, without its final dot, in pieces of about `size` octets. Every line ending of any kind becomes CRLF, and every dot at the start of
+/// a line is doubled, so that the peer sees one message whatever it takes for a line ending.
+pub(super) fn with_dots(message: &[u8], size: usize) -> impl Iterator<Item = Vec<u8>> + use<'_> {
+    let (mut rest, mut is_line_start) = (message, true);
+    std::iter::from_fn(move || {
+        let mut piece = Vec::with_capacity((size + 3).min(2 * rest.len() + 2));
+        while piece.len() < size && !rest.is_empty() {
+            if is_line_start && rest.starts_with(b".") {
+                piece.push(b'.');
+            }
+            let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            let (line, after) = rest.split_at(end.min(size.saturating_sub(piece.len())));
+            piece.extend_from_slice(line);
+            is_line_start = line.len() == end;
+            if is_line_start {
+                piece.extend_from_slice(b"\r\n");
+            }
+            let after_end = after.strip_prefix(b"\r\n").or_else(|| after.get(1..)).unwrap_or_default();
+            rest = if is_line_start { after_end } else { after };
         }
-        let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-        let (line, after) = rest.split_at(end);
-        raw.extend_from_slice(line);
-        raw.extend_from_slice(b"\r\n");
-        rest = after.strip_prefix(b"\r\n").or_else(|| after.get(1..)).unwrap_or_default();
-    }
-    raw.extend_from_slice(b".\r\n");
-    raw
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// Removes the dots that SMTP adds, and the line ending before the first line; in place, so that a large message is in memory once.
@@ -373,14 +378,19 @@ mod tests {
             for number in 0..4_usize.pow(length) {
                 let message: Vec<u8> =
                     (0..length).map(|place| letters[number / 4_usize.pow(place) % letters.len()]).collect();
-                let raw = with_dots(&message);
+                let body = with_dots(&message, 100).collect::<Vec<_>>().concat();
+                let raw = [&body, b".\r\n".as_slice()].concat();
                 let shown = message.escape_ascii().to_string();
-                let body = raw.strip_suffix(b".\r\n").expect("the end");
+                for size in 1..4 {
+                    let pieces: Vec<Vec<u8>> = with_dots(&message, size).collect();
+                    assert_eq!(pieces.concat(), body, "{shown} in pieces of {size}");
+                    assert!(pieces.iter().all(|piece| piece.len() <= size + 2), "{shown} in pieces of {size}");
+                }
                 assert!(body.is_empty() || body.ends_with(b"\r\n"), "{shown}");
                 assert!(!is_bare(&raw), "{shown}");
-                assert!(!body.starts_with(b".\r\n") && memmem::find(body, END).is_none(), "{shown}");
+                assert!(!body.starts_with(b".\r\n") && memmem::find(&body, END).is_none(), "{shown}");
                 if !is_bare(&message) && (message.is_empty() || message.ends_with(b"\r\n")) {
-                    assert_eq!(without_dots([b"\r\n", body].concat()), message, "{shown}");
+                    assert_eq!(without_dots([b"\r\n", body.as_slice()].concat()), message, "{shown}");
                 }
             }
         }

@@ -64,8 +64,8 @@ pub(crate) fn boundaries(octets: usize) -> Vec<u8> {
     format!("{FROM}{open}\r\n{}", "--x\n".repeat(octets / 4)).into_bytes()
 }
 
-/// The header of a packet with this tag, new format with a length of five octets, and 128 MiB of zeros, packed as often as `times` (RFC 9580, section 5.6:
-/// ZIP).
+/// The header of a packet with this tag, new format with a length of five octets, and 128 MiB of zeros, behind the version of a container, packed as often as
+/// `times` (RFC 9580, section 5.6: ZIP).
 pub(crate) fn packed(tag: u8, times: usize) -> Vec<u8> {
     const SIZE: u32 = 1 << 27;
     let pack = |from: &mut dyn Read| {
@@ -74,8 +74,9 @@ pub(crate) fn packed(tag: u8, times: usize) -> Vec<u8> {
         io::copy(from, &mut deflate).unwrap();
         deflate.finish().unwrap()
     };
-    let header = [&[0xc0 | tag, 0xff], &SIZE.to_be_bytes()[..]].concat();
-    let mut packed = pack(&mut header.as_slice().chain(io::repeat(0).take(u64::from(SIZE))));
+    let version = u8::from(tag == 18);
+    let header = [&[0xc0 | tag, 0xff], &SIZE.to_be_bytes()[..], &[version]].concat();
+    let mut packed = pack(&mut header.as_slice().chain(io::repeat(0).take(u64::from(SIZE) - 1)));
     for _ in 1..times {
         packed = pack(&mut packed.as_slice());
     }

@@ -32,7 +32,7 @@ fn every_verb_has_a_page_with_all_sections() {
             "EXAMPLES",
             "SEE ALSO",
         ] {
-            // A verb without examples has no entry in src/cli/cmd/manual/examples.rs.
+            // A verb without examples has no entry in src/cli/cmd/manual/examples.
             assert!(
                 page.contains(&format!(".SH \"{section}\"\n")) || page.contains(&format!(".SH {section}\n")),
                 "{name}: {section}"
