@@ -17,6 +17,22 @@ use crate::{
 };
 
 /// Asks the network from this process. Nothing is read or opened before the first question.
+///
+/// # Example
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use postseal::discover::{
+///     DirectAccess, NetworkAccess, Settings,
+///     http::{Bounds, Plain},
+/// };
+///
+/// let network = DirectAccess::new(&Settings::default());
+/// let deadline = Instant::now() + Duration::from_secs(5);
+/// let list = network.get("http://ca.example/list.crl", &Bounds { octets: 1 << 20, deadline, plain: Plain::Allow });
+/// println!("{} octets", list.map_err(|failure| failure.to_string())?.len());
+/// # Ok::<(), String>(())
+/// ```
 pub struct DirectAccess {
     settings: LazyLock<NetworkSettings, Box<dyn FnOnce() -> NetworkSettings + Send>>,
     client: OnceLock<Result<Client>>,

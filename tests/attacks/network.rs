@@ -1,6 +1,7 @@
 //! The process that asks the network, when it does what an attacker wants: each thing is tried from within, in place of the look-ups. And what is taken from it.
 
 use std::{
+    collections::HashSet,
     env, fs,
     io::{self, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -185,6 +186,34 @@ fn what_the_process_for_the_network_says_is_checked() {
     });
     assert!(start.elapsed() < Duration::from_millis(2_000), "{:?}", start.elapsed());
     assert_eq!(who(), before);
+}
+
+/// A process that was changed and does all that it is asked does not stay.
+#[test]
+fn a_process_for_the_network_does_not_stay_for_ever() {
+    let ended: Arc<AtomicUsize> = Arc::default();
+    let process = taken("0 0 /", &ended);
+    let access = access(&process, &[]);
+    let who = |_| access.get("who", &bounds(100, 10_000)).unwrap();
+    let processes: HashSet<Vec<u8>> = (0..1_000).map(who).collect();
+    assert_eq!(processes.len(), 1);
+    assert!(!processes.contains(&who(1_000)));
+    // That is no fault.
+    assert_eq!(ended.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_process_that_never_answers_is_replaced() {
+    let ended: Arc<AtomicUsize> = Arc::default();
+    let process = taken("0 0 /", &ended);
+    let access = access(&process, &[]);
+    let who = || access.get("who", &bounds(100, 10_000)).unwrap();
+    let before = who();
+    access.get("silence", &bounds(100, 100)).unwrap_err();
+    assert_eq!(who(), before);
+    thread::sleep(Duration::from_millis(10_500));
+    assert_ne!(who(), before);
+    assert_eq!(ended.load(Ordering::SeqCst), 1);
 }
 
 /// One process works for several configurations, each with what it may ask.
