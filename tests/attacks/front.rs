@@ -59,8 +59,9 @@ fn a_front_reaches_no_key_no_program_and_no_other_process() {
     let roles = Roles::new(move |role| process(role, &folder));
     let (events, received) = mpsc::channel(1);
     let (tell, told) = std::sync::mpsc::channel();
-    let service =
-        Service::new(lab.path("postseal.toml")).with_roles(roles).with_supervisor(move |state| drop(tell.send(state)));
+    let service = Service::new(lab.path("postseal.toml")).with_roles(roles).with_supervisor(move |state| {
+        let _ = tell.send(state);
+    });
     let serving = thread::spawn(move || {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(service.serve(received))
     });
