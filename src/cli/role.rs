@@ -33,7 +33,12 @@ fn name(role: Role) -> String {
 pub(super) fn programs() -> Roles {
     let command = |role| {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(name(role)).env_clear().envs(env::vars_os().filter(|(name, _)| is_passed_on(role, name)));
+        // Libraries that gather a backtrace for each error take more time for some failures to decrypt than for others.
+        command
+            .env_clear()
+            .env("RUST_LIB_BACKTRACE", "0")
+            .arg0(name(role))
+            .envs(env::vars_os().filter(|(name, _)| is_passed_on(role, name)));
         command
     };
     Roles::new(command).with_log_context(log::context, log::within)
