@@ -66,11 +66,17 @@ impl Backend {
         self.handlers.get(listener).map(|handler| &**handler).ok_or_else(|| Error::usage("no such listener"))
     }
 
+    /// This thread works for what the log has so. A line ends where this process ends it.
+    fn enter(&self, mut context: String) {
+        context.retain(|character| !character.is_control());
+        (self.context)(context);
+    }
+
     fn answer(&self, request: Request) -> Said {
         let read = |octets: ByteBuf| undivided(octets, &self.limits);
         match request {
             Request::Copies { listener, posting, numbers, context } => {
-                (self.context)(context);
+                self.enter(context);
                 let made = self.list(posting.list()).and_then(|list| {
                     let posting = posting.posting(list, read)?;
                     self.handler(&listener)?.copies(&posting, numbers)
@@ -78,7 +84,7 @@ impl Backend {
                 Said::Copies(made.map(|mails| mails.iter().map(MailForm::of).collect()))
             }
             Request::Handle { listener, mail, context } => {
-                (self.context)(context);
+                self.enter(context);
                 let handled = mail.mail(read).and_then(|mail| {
                     let came = mail.message.clone();
                     let outcome = self.handler(&listener)?.handle(mail)?;
@@ -88,12 +94,12 @@ impl Backend {
             }
             Request::Health(question) => Said::Health((self.health)(question)),
             Request::Mark { listener, mail, context } => {
-                (self.context)(context);
+                self.enter(context);
                 let marked = mail.mail(read).and_then(|mail| self.handler(&listener)?.mark(&mail));
                 Said::Marked(marked.map(|message| ByteBuf::from(message.into_octets())))
             }
             Request::Send { mail, context } => {
-                (self.context)(context);
+                self.enter(context);
                 let program = self.program.as_ref().ok_or_else(|| Error::usage("no program takes mail"));
                 Said::Sent(program.and_then(|program| program(&mail.mail(read)?)))
             }

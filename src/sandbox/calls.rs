@@ -32,6 +32,10 @@ pub(super) fn bound_to_serving() -> Result<Calls, Error> {
         rules.insert(*call, vec![own]);
     }
     rules.remove(&libc::SYS_fchown);
+    // Of limits it has its own.
+    let of_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0);
+    let of_itself = of_itself.and_then(|own| SeccompRule::new(vec![own])).map_err(Error::Backend)?;
+    rules.insert(libc::SYS_prlimit64, vec![of_itself]);
     apply(rules)
 }
 

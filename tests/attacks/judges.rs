@@ -2,14 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
-    net::{TcpListener, TcpStream, UdpSocket},
+    env, io,
     ops::Range,
-    os::{
-        fd::AsFd,
-        unix::net::{UnixListener, UnixStream},
-    },
-    path::{Path, PathBuf},
+    os::fd::AsFd,
+    path::PathBuf,
     process::{self, Command},
     sync::{
         Arc,
@@ -30,11 +26,15 @@ use postseal::{
         Rule, Subscription, WithoutKey,
     },
     sandbox::Enforced,
+    service::Role,
 };
 
-use crate::support::{
-    handler::{LETTER, address, alice, hook, hook_by, keys, mail, policy},
-    lab::Lab,
+use crate::{
+    reach::{Places, Targets, expected, reach},
+    support::{
+        handler::{LETTER, address, alice, hook, hook_by, keys, mail, policy},
+        lab::Lab,
+    },
 };
 
 /// The folder and the port for the judge.
@@ -103,42 +103,20 @@ fn letter(what: &str) -> Mail {
 #[test]
 fn a_judge_reaches_no_file_no_program_no_network_and_no_other_process() {
     let lab = Lab::new();
-    let (tcp, local) = (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(lab.path("socket")).unwrap());
-    lab.write("secret", "secret");
-    let port = tcp.local_addr().unwrap().port();
-    let pool = pool(&format!("{port} {}", lab.path("").display()), &Arc::default());
+    let targets = Targets::new(&lab);
+    let pool = pool(&targets.line(), &Arc::default());
     let outcome = pool.handle(letter("reach")).unwrap();
-    drop(local);
     if matches!(pool.enforced(), Enforced::CallsOnly | Enforced::Nothing) {
         println!("NOT TESTED: what a judge reaches: this kernel has no Landlock");
         return;
     }
-    let expected = [
-        "refused: read a file",
-        "refused: read the password file",
-        "refused: list a folder",
-        "refused: write a file",
-        "refused: remove a file",
-        "refused: run a program",
-        "refused: run this program",
-        "refused: connect by TCP",
-        "refused: listen by TCP",
-        "refused: send by UDP",
-        "refused: connect to a service of this machine",
-        "refused: make a socket pair",
-        "refused: read the environment of the service",
-        "refused: read its own environment again",
-        "refused: end the service",
-        "refused: take more memory",
-        "done: start a thread",
-    ];
-    assert_eq!(outcome.notes, expected, "{:?}", pool.enforced());
+    assert_eq!(outcome.notes, expected(Role::Judge), "{:?}", pool.enforced());
 }
 
 /// The keys answer questions. No answer has a secret part, and a key works for the message for which it was asked.
 #[test]
 fn a_judge_has_no_key() {
-    let pool = pool("0 /", &Arc::default());
+    let pool = pool("0 0 0 /", &Arc::default());
     let outcome = pool.handle(letter("keys")).unwrap();
     let secret = keys().find(ProtocolName::Pgp, &Query::new(Purpose::Sign, Want::Secrets)).unwrap();
     assert!(!secret.is_empty());
@@ -170,7 +148,7 @@ fn a_judge_that_used_a_key_up_has_no_outcome() {
 /// It can ask for what its message needs, and not for what a home has.
 #[test]
 fn a_judge_cannot_read_a_home() {
-    let pool = pool("0 /", &Arc::default());
+    let pool = pool("0 0 0 /", &Arc::default());
     assert_eq!(
         pool.handle(letter("read the home")).unwrap().notes,
         [
@@ -185,7 +163,7 @@ fn a_judge_cannot_read_a_home() {
 #[test]
 fn a_judge_sends_mail_to_recipients_alone_and_writes_no_lines() {
     let ended = Arc::default();
-    let pool = pool("0 /", &ended);
+    let pool = pool("0 0 0 /", &ended);
     for (what, why) in [
         ("send to mallory", "it names mallory@evil.example, who is no recipient"),
         ("decide for mallory", "it names mallory@evil.example, who is no recipient"),
@@ -208,7 +186,7 @@ fn a_judge_sends_mail_to_recipients_alone_and_writes_no_lines() {
 /// A copy of a post is for the member that it was asked for.
 #[test]
 fn a_judge_sends_copies_of_a_post_to_members_alone() {
-    let pool = pool("0 /", &Arc::default());
+    let pool = pool("0 0 0 /", &Arc::default());
     let posted = |what: &str| {
         let letter = LETTER.replace("Subject: hello", &format!("Subject: {what}"));
         let outcome = pool.handle(mail(Submitter::Unknown, &["dev@example.org"], letter)).unwrap();
@@ -229,7 +207,7 @@ fn a_judge_sends_copies_of_a_post_to_members_alone() {
 #[test]
 fn a_judge_that_ends_costs_one_message() {
     let ended: Arc<AtomicUsize> = Arc::default();
-    let pool = pool("0 /", &ended);
+    let pool = pool("0 0 0 /", &ended);
     for what in ["abort", "panic", "leave", "take memory"] {
         let before = ended.load(Ordering::SeqCst);
         thread::scope(|scope| {
@@ -247,7 +225,7 @@ fn a_judge_that_ends_costs_one_message() {
 /// The same questions and answers as in one process.
 #[test]
 fn a_judge_decides_as_the_engine_does() {
-    let (pool, engine) = (pool("0 /", &Arc::default()), hook());
+    let (pool, engine) = (pool("0 0 0 /", &Arc::default()), hook());
     for recipients in [
         &["bob@example.net", "carol@bank.example"] as &[&str],
         &["list@example.net", "plain@example.net", "tag@example.net"],
@@ -281,14 +259,12 @@ fn within() {
     let Ok(given) = env::var(WITHIN) else { return };
     let connection = io::stdin().as_fd().try_clone_to_owned().unwrap();
     let judge = Judge::start(connection.into()).unwrap();
-    let (port, folder) = given.split_once(' ').unwrap();
     let policy = with_list();
     let lists = judge.lists(policy.lists.clone());
     let taken = Taken {
         engine: hook_by(Policy { lists: lists.clone(), ..policy }),
         keys: Arc::new(judge.keys()),
-        port: port.parse().unwrap(),
-        folder: PathBuf::from(folder),
+        places: given.parse().unwrap(),
         kept: Default::default(),
     };
     judge.serve(&taken, &lists, &Limits::default(), drop).unwrap();
@@ -298,8 +274,7 @@ fn within() {
 struct Taken {
     engine: ReloadableHandler,
     keys: Arc<dyn Keys>,
-    port: u16,
-    folder: PathBuf,
+    places: Places,
     kept: std::sync::Mutex<Option<Arc<dyn postseal::crypto::SecretKey>>>,
 }
 
@@ -309,7 +284,7 @@ impl Handler for Taken {
         let mut outcome = self.engine.handle(mail)?;
         let mallory = address("mallory@evil.example");
         match what.trim() {
-            "reach" => outcome.notes = reach(self.port, &self.folder),
+            "reach" => outcome.notes = reach(&self.places),
             "keys" => outcome.notes = self.secrets()?,
             "old keys" => {
                 let kept = self.kept.lock().unwrap().take().unwrap();
@@ -387,38 +362,4 @@ impl Taken {
         }
         Ok(seen)
     }
-}
-
-fn reach(port: u16, folder: &Path) -> Vec<String> {
-    let mut said = Vec::new();
-    let mut tell = |what: &str, done: io::Result<()>| match done {
-        Ok(()) => said.push(format!("done: {what}")),
-        Err(_) => said.push(format!("refused: {what}")),
-    };
-    let path = |name: &str| folder.join(name);
-    let service = std::os::unix::process::parent_id();
-    tell("read a file", fs::read(path("secret")).map(drop));
-    tell("read the password file", fs::read("/etc/passwd").map(drop));
-    tell("list a folder", fs::read_dir(folder).map(drop));
-    tell("write a file", fs::write(path("more"), "more"));
-    tell("remove a file", fs::remove_file(path("secret")));
-    tell("run a program", Command::new("/bin/true").status().map(drop));
-    tell("run this program", Command::new("/proc/self/exe").status().map(drop));
-    tell("connect by TCP", TcpStream::connect(("127.0.0.1", port)).map(drop));
-    tell("listen by TCP", TcpListener::bind("127.0.0.1:0").map(drop));
-    let udp = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", port)));
-    tell("send by UDP", udp.map(drop));
-    tell("connect to a service of this machine", UnixStream::connect(path("socket")).map(drop));
-    tell("make a socket pair", UnixStream::pair().map(drop));
-    tell("read the environment of the service", fs::read(format!("/proc/{service}/environ")).map(drop));
-    tell("read its own environment again", fs::read("/proc/self/environ").map(drop));
-    let service = rustix::process::Pid::from_raw(service.try_into().unwrap()).unwrap();
-    // A signal that its receiver ignores: what counts is whether it may be sent.
-    let ended = rustix::process::kill_process(service, rustix::process::Signal::URG);
-    tell("end the service", ended.map_err(Into::into));
-    let more = rustix::process::Rlimit { current: None, maximum: None };
-    let raised = rustix::process::setrlimit(rustix::process::Resource::Data, more);
-    tell("take more memory", raised.map_err(Into::into));
-    tell("start a thread", thread::Builder::new().spawn(|| {}).map(|thread| thread.join().unwrap()));
-    said
 }

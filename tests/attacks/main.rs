@@ -12,6 +12,7 @@ mod pgp;
 mod pki;
 mod post_quantum;
 mod published;
+mod reach;
 mod readers;
 mod sandbox;
 mod sha1;

@@ -2,17 +2,11 @@
 
 use std::{
     collections::HashSet,
-    env, fs,
+    env,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
-    os::{
-        fd::AsFd,
-        unix::{
-            net::{UnixListener, UnixStream},
-            process::CommandExt,
-        },
-    },
-    path::{Path, PathBuf},
+    net::{TcpListener, TcpStream},
+    os::{fd::AsFd, unix::process::CommandExt},
+    path::PathBuf,
     process::{self, Command},
     sync::{
         Arc,
@@ -31,11 +25,15 @@ use postseal::{
     isolation::{NetworkProcess, NetworkRole, RemoteAccess},
     mail::Address,
     sandbox::Enforced,
+    service::Role,
 };
 
-use crate::support::{
-    handler::address,
-    lab::{Lab, POSTSEAL},
+use crate::{
+    reach::{Places, Targets, expected, reach},
+    support::{
+        handler::address,
+        lab::{Lab, POSTSEAL},
+    },
 };
 
 /// The folder and the ports for the process.
@@ -89,14 +87,11 @@ fn bounds(octets: usize, milliseconds: u64) -> Bounds {
 #[test]
 fn the_process_for_the_network_has_the_network_and_nothing_else() {
     let lab = Lab::new();
-    let (tcp, local) = (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(lab.path("socket")).unwrap());
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    lab.write("secret", "secret");
-    let ports = [tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port()];
-    let process = taken(&format!("{} {} {}", ports[0], ports[1], lab.path("").display()), &Arc::default());
+    let targets = Targets::new(&lab);
+    let process = taken(&targets.line(), &Arc::default());
     // A directory has this port.
     let directory = Directory {
-        servers: vec![LdapServer::parse(&format!("ldap://127.0.0.1:{}", ports[0])).unwrap()],
+        servers: vec![LdapServer::parse(&format!("ldap://127.0.0.1:{}", targets.tcp())).unwrap()],
         clear: Clear::Refuse,
         roots: None,
         bind_dn: None,
@@ -106,37 +101,12 @@ fn the_process_for_the_network_has_the_network_and_nothing_else() {
     };
     let access = by(&process, Settings { directory: Some(directory), ..Settings::default() });
     let said = access.get("reach", &bounds(1 << 16, 10_000)).unwrap();
-    drop(local);
     if matches!(access.enforced(), Enforced::CallsOnly | Enforced::Nothing) {
         println!("NOT TESTED: what the process for the network reaches: this kernel has no Landlock");
         return;
     }
-    let expected = [
-        "refused: read a file",
-        "refused: read the password file",
-        "refused: read the names of the machine",
-        "refused: list a folder",
-        "refused: write a file",
-        "refused: remove a file",
-        "refused: run a program",
-        "refused: run this program",
-        "refused: listen by TCP",
-        "refused: accept a connection",
-        "refused: connect to a service of this machine",
-        "refused: listen for services of this machine",
-        "refused: make a socket pair",
-        "refused: read the environment of the service",
-        "refused: write into the memory of the service",
-        "refused: read its own environment again",
-        "refused: name the service by a descriptor",
-        "refused: bound the service",
-        "refused: end the service",
-        "refused: take more memory",
-        "refused: connect by TCP to another port",
-        "done: connect by TCP",
-        "done: send by UDP",
-        "done: start a thread",
-    ];
+    let mut expected = expected(Role::Network);
+    expected.push("accept a connection: refused".to_owned());
     assert_eq!(String::from_utf8(said).unwrap().lines().collect::<Vec<_>>(), expected, "{:?}", access.enforced());
 }
 
@@ -278,15 +248,11 @@ fn web(after: Duration) -> u16 {
 fn within() {
     let Ok(given) = env::var(WITHIN) else { return };
     let connection = io::stdin().as_fd().try_clone_to_owned().unwrap();
-    let mut words = given.splitn(3, ' ');
-    let mut port = || words.next().unwrap().parse().unwrap();
-    let ports = [port(), port()];
-    let folder = PathBuf::from(words.next().unwrap());
     // A socket to which somebody has connected, made before it gives everything up.
     let listening = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
     let _client = listening.local_addr().and_then(TcpStream::connect).unwrap();
     let open = |_| {
-        let taken = Taken { ports, folder: folder.clone(), listening: Arc::clone(&listening) };
+        let taken = Taken { places: given.parse().unwrap(), listening: Arc::clone(&listening) };
         Arc::new(taken) as Arc<dyn NetworkAccess>
     };
     NetworkRole::start(connection.into()).unwrap().serve(open).unwrap();
@@ -294,9 +260,7 @@ fn within() {
 
 /// What an attacker would do in the place of look-ups.
 struct Taken {
-    /// Of TCP, and of UDP.
-    ports: [u16; 2],
-    folder: PathBuf,
+    places: Places,
     listening: Arc<TcpListener>,
 }
 
@@ -334,49 +298,9 @@ impl NetworkAccess for Taken {
 
 impl Taken {
     fn reach(&self) -> Vec<String> {
-        let mut said = Vec::new();
-        let mut tell = |what: &str, done: io::Result<()>| match done {
-            Ok(()) => said.push(format!("done: {what}")),
-            Err(_) => said.push(format!("refused: {what}")),
-        };
-        let path = |name: &str| self.folder.join(name);
-        let service = std::os::unix::process::parent_id();
-        let of_service = |name: &str| Path::new("/proc").join(service.to_string()).join(name);
-        tell("read a file", fs::read(path("secret")).map(drop));
-        tell("read the password file", fs::read("/etc/passwd").map(drop));
-        tell("read the names of the machine", fs::read("/etc/hosts").map(drop));
-        tell("list a folder", fs::read_dir(&self.folder).map(drop));
-        tell("write a file", fs::write(path("more"), "more"));
-        tell("remove a file", fs::remove_file(path("secret")));
-        tell("run a program", Command::new("/bin/true").status().map(drop));
-        tell("run this program", Command::new("/proc/self/exe").status().map(drop));
-        tell("listen by TCP", TcpListener::bind("127.0.0.1:0").map(drop));
-        tell("accept a connection", self.listening.accept().map(drop));
-        tell("connect to a service of this machine", UnixStream::connect(path("socket")).map(drop));
-        tell("listen for services of this machine", UnixListener::bind(path("more")).map(drop));
-        tell("make a socket pair", UnixStream::pair().map(drop));
-        tell("read the environment of the service", fs::read(of_service("environ")).map(drop));
-        tell("write into the memory of the service", fs::File::options().write(true).open(of_service("mem")).map(drop));
-        tell("read its own environment again", fs::read("/proc/self/environ").map(drop));
-        let service = rustix::process::Pid::from_raw(service.try_into().unwrap()).unwrap();
-        let named = rustix::process::pidfd_open(service, rustix::process::PidfdFlags::empty());
-        tell("name the service by a descriptor", named.map(drop).map_err(Into::into));
-        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-        let bounded = rustix::process::prlimit(Some(service), rustix::process::Resource::Core, none);
-        tell("bound the service", bounded.map(drop).map_err(Into::into));
-        // A signal that its receiver ignores: what counts is whether it may be sent.
-        let ended = rustix::process::kill_process(service, rustix::process::Signal::URG);
-        tell("end the service", ended.map_err(Into::into));
-        let more = rustix::process::Rlimit { current: None, maximum: None };
-        let raised = rustix::process::setrlimit(rustix::process::Resource::Data, more);
-        tell("take more memory", raised.map_err(Into::into));
-        let [tcp, udp] = self.ports;
-        let other = self.listening.local_addr().unwrap();
-        tell("connect by TCP to another port", TcpStream::connect(other).map(drop));
-        tell("connect by TCP", TcpStream::connect(("127.0.0.1", tcp)).map(drop));
-        let sent = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", udp)));
-        tell("send by UDP", sent.map(drop));
-        tell("start a thread", thread::Builder::new().spawn(|| {}).map(|thread| thread.join().unwrap()));
+        let mut said = reach(&self.places);
+        let accepted = self.listening.accept();
+        said.push(format!("accept a connection: {}", if accepted.is_ok() { "done" } else { "refused" }));
         said
     }
 }
