@@ -46,7 +46,7 @@ fn a_front_reaches_no_key_no_program_and_no_other_process() {
     lab.write(
         "postseal.toml",
         format!(
-            "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nquarantine = \"held\"\n\
+            "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nquarantine = \"held\"\n\
              [upstream]\nsmart-host = \"127.0.0.1:{next}\"\n\
              [[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:{relay}\"\n\
              [[listener]]\nkind = \"lmtp\"\naddress = \"unix:{}\"\n\
@@ -64,7 +64,7 @@ fn a_front_reaches_no_key_no_program_and_no_other_process() {
     let serving = thread::spawn(move || {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(service.serve(received))
     });
-    assert_eq!(told.recv().unwrap(), State::Ready);
+    let Ok(State::Ready) = told.recv() else { panic!("{:?}", serving.join().unwrap()) };
     let mut client = TcpStream::connect(("127.0.0.1", relay)).unwrap();
     let mut say = |line: &str| {
         client.write_all(line.as_bytes()).unwrap();

@@ -135,8 +135,11 @@ fn a_judge_has_no_key() {
 #[test]
 fn a_judge_that_used_a_key_up_has_no_outcome() {
     let twice = Allowance { most: 2, period: Duration::from_secs(3_600) };
-    let pool =
-        pool_with("0 /", &Arc::default(), KeyUses::new(UseLimits { per_key: twice, ..Default::default() }, |_, _| {}));
+    let pool = pool_with(
+        "0 0 0 /",
+        &Arc::default(),
+        KeyUses::new(UseLimits { per_key: twice, ..Default::default() }, |_, _| {}),
+    );
     for _ in 0..2 {
         let error = pool.handle(letter("sign for ever")).unwrap_err();
         assert_eq!(error.kind(), Kind::TryAgain);

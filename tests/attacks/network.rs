@@ -114,7 +114,7 @@ fn the_process_for_the_network_has_the_network_and_nothing_else() {
 #[test]
 fn what_the_process_for_the_network_says_is_checked() {
     let ended: Arc<AtomicUsize> = Arc::default();
-    let process = taken("0 0 /", &ended);
+    let process = taken("0 0 0 /", &ended);
     let access = access(&process, &[]);
     let bob = address("bob@example.net");
     let soon = || Instant::now() + Duration::from_secs(10);
@@ -162,7 +162,7 @@ fn what_the_process_for_the_network_says_is_checked() {
 #[test]
 fn a_process_for_the_network_does_not_stay_for_ever() {
     let ended: Arc<AtomicUsize> = Arc::default();
-    let process = taken("0 0 /", &ended);
+    let process = taken("0 0 0 /", &ended);
     let access = access(&process, &[]);
     let who = |_| access.get("who", &bounds(100, 10_000)).unwrap();
     let processes: HashSet<Vec<u8>> = (0..1_000).map(who).collect();
@@ -175,7 +175,7 @@ fn a_process_for_the_network_does_not_stay_for_ever() {
 #[test]
 fn a_process_that_never_answers_is_replaced() {
     let ended: Arc<AtomicUsize> = Arc::default();
-    let process = taken("0 0 /", &ended);
+    let process = taken("0 0 0 /", &ended);
     let access = access(&process, &[]);
     let who = || access.get("who", &bounds(100, 10_000)).unwrap();
     let before = who();

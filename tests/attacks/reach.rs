@@ -1,10 +1,11 @@
 //! What each process of the service can reach: everything is tried from within, and compared with the table of docs/manual/isolation.md.
 
 use std::{
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
     net::{TcpListener, TcpStream, UdpSocket},
     os::unix::{
-        fs::PermissionsExt,
+        fs::{DirBuilderExt, PermissionsExt},
         net::{UnixListener, UnixStream},
         process::parent_id,
     },
@@ -39,7 +40,7 @@ pub(crate) struct Places {
 
 impl Targets {
     pub(crate) fn new(lab: &Lab) -> Targets {
-        fs::create_dir_all(lab.path("home")).unwrap();
+        DirBuilder::new().mode(0o700).create(lab.path("home")).unwrap();
         lab.write("home/secret", "secret");
         lab.write("postseal.toml", "");
         let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
