@@ -72,7 +72,7 @@ impl Front {
     }
 
     /// Waits for the next configuration; `None`: this process is to stop.
-    pub fn next(&mut self) -> Option<Loaded> {
+    pub fn next_load(&mut self) -> Option<Loaded> {
         match self.orders.receive() {
             Ok(Order::Load(loaded)) => Some(loaded),
             Ok(Order::Start { .. } | Order::Stop) | Err(_) => None,

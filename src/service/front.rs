@@ -127,7 +127,7 @@ async fn serve(
     let (sender, events) = mpsc::channel(1);
     let told = Arc::clone(&next);
     let listening = thread::Builder::new().name("orders".to_owned()).spawn(move || {
-        while let Some(loaded) = front.next() {
+        while let Some(loaded) = front.next_load() {
             *told.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
             if sender.blocking_send(Event::Reload).is_err() {
                 return;

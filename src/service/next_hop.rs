@@ -63,8 +63,11 @@ pub(super) fn program_or_relay(config: &Config, random: &Arc<dyn Random>) -> Res
     }
 }
 
-/// A next hop that another process of the service reaches. It blocks.
-pub(super) struct Elsewhere(pub(super) Arc<dyn Fn(&Mail) -> Result<()> + Send + Sync>);
+/// Has a mail sent by another process of the service, and waits for it.
+type SentElsewhere = dyn Fn(&Mail) -> Result<()> + Send + Sync;
+
+/// A next hop that another process of the service reaches.
+pub(super) struct Elsewhere(pub(super) Arc<SentElsewhere>);
 
 impl NextHop for Elsewhere {
     fn send_all<'a>(&'a self, mails: &'a [Mail], _: Option<&'a Origin>) -> Sending<'a, Vec<Result<Reply, SendError>>> {
