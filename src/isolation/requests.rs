@@ -47,12 +47,12 @@ pub enum Family {
 pub enum Report {
     /// It cannot serve, and ends.
     Failed(Error),
-    /// It keeps the configuration that it has: the other one has an error.
-    Kept,
+    /// It keeps the configuration that it has: that of the load with this number has an error.
+    Kept(u64),
     /// No connection of this load is left.
     Left(u64),
-    /// It serves with the configuration that it was told.
-    Serving,
+    /// It serves with the configuration of the load with this number.
+    Serving(u64),
 }
 
 /// The first value on a connection that the front makes.

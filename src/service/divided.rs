@@ -97,10 +97,10 @@ impl Divided {
         let front = Some(self.start(&current.loaded, &backends, &hear)?);
         loop {
             match heard.recv().await {
-                Some(Heard::Report(Report::Serving)) => break,
+                Some(Heard::Report(Report::Serving(_))) => break,
                 Some(Heard::Report(Report::Failed(error))) => return Err(error),
                 // The configuration that it could not serve.
-                Some(Heard::Report(Report::Kept | Report::Left(_))) => {}
+                Some(Heard::Report(Report::Kept(_) | Report::Left(_))) => {}
                 Some(Heard::Ended(status)) => {
                     return Err(Error::unavailable(format!("the front ended ({})", how(&status))));
                 }
@@ -206,21 +206,24 @@ impl Serving {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::Serving => match self.next.take() {
+            Report::Serving(number) => match self.next.take_if(|next| next.loaded.number == number) {
                 Some(load) => self.take(load),
                 None => tracing::info!(event = "front-started"),
             },
-            Report::Kept => {
-                self.discard();
-            }
+            Report::Kept(number) if self.is_next(number) => self.discard(),
+            Report::Kept(_) => {}
             Report::Left(number) => {
-                let is_next = self.next.as_ref().is_some_and(|next| next.loaded.number == number);
-                if number != self.current.loaded.number && !is_next {
+                if number != self.current.loaded.number && !self.is_next(number) {
                     self.backends.remove(number);
                 }
             }
             Report::Failed(error) => tracing::error!(event = "front-failed", %error),
         }
+    }
+
+    /// Whether the front was told to load this one.
+    fn is_next(&self, number: u64) -> bool {
+        self.next.as_ref().is_some_and(|next| next.loaded.number == number)
     }
 
     /// The configuration in force stays so, if another was to be loaded.

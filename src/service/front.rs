@@ -5,7 +5,10 @@ use std::{
     net::TcpListener,
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -140,8 +143,12 @@ async fn serve(
     let metrics = Arc::new(Metrics::default());
     let mut listeners = ListenersBuilder::new(Arc::clone(&metrics));
     let (counted, reports) = (Arc::clone(&metrics), link.clone());
+    // The load that was tried last.
+    let number = Arc::new(AtomicU64::new(0));
+    let tried = Arc::clone(&number);
     let load = move || {
         let loaded = next.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tried.store(loaded.number, Ordering::SeqCst);
         let config = configuration(&loaded)?;
         let limits = config.bounds.message.clone();
         let remote = link.remote(loaded.number, lists(&config), limits, Arc::clone(&counted), context.clone());
@@ -149,8 +156,8 @@ async fn serve(
         if loaded.number > 1 { built.map_err(late) } else { built }
     };
     let tell = move |state| match state {
-        State::Ready => reports.tell(&Report::Serving),
-        State::Unchanged => reports.tell(&Report::Kept),
+        State::Ready => reports.tell(&Report::Serving(number.load(Ordering::SeqCst))),
+        State::Unchanged => reports.tell(&Report::Kept(number.load(Ordering::SeqCst))),
         State::Reloading | State::Stopping => {}
     };
     serve::serve(load, &inherited, metrics, events, tell).await
