@@ -30,7 +30,7 @@ use crate::{
     engine::Handler,
     mail::{Address, Mail},
     policy::{List, Lists},
-    report::Metrics,
+    report::PassedCounts,
 };
 
 /// What answers the front about one configuration.
@@ -44,7 +44,7 @@ pub struct Backend {
     /// Answers what is asked about the keys.
     pub health: Box<dyn Fn(HealthQuestion) -> HealthAnswer + Send + Sync>,
     /// What is counted here, on its way to the front.
-    pub metrics: Arc<Metrics>,
+    pub counts: Arc<PassedCounts>,
     /// Is told what the log has of the message that this thread handles from now on.
     pub context: Arc<dyn Fn(String) + Send + Sync>,
     /// Hands a mail over to the program that takes mail, if there is one.
@@ -185,7 +185,7 @@ impl Backends {
                 // A front that ends closes its end.
                 while let Ok(request) = channel.receive() {
                     let said = backend.answer(request);
-                    channel.send(&Response { said, counts: backend.metrics.take() })?;
+                    channel.send(&Response { said, counts: backend.counts.next_counts() })?;
                 }
                 Ok(())
             }

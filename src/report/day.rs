@@ -20,7 +20,7 @@ pub(super) enum Counted {
 }
 
 /// The counts of the last 24 hours. Hours are numbered from the start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Day {
     started: Instant,
     /// The last hours in which something was counted, each with its number, the latest at the end.

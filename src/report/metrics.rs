@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    counts::Counts,
+    counts::{Counts, PassedCounts},
     words::{Bounced, Cause, Ended, Enrolment, Fate, Limit, TenantMail},
 };
 use super::day::{Counted, Day, ListenerFigures, Overview};
@@ -33,7 +33,7 @@ pub struct Metrics {
 /// A word of this program, or one that another of its processes counted.
 type Word = Cow<'static, str>;
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Figures {
     /// By listener: open connections, and all connections so far.
     #[serde(skip)]
@@ -140,14 +140,14 @@ impl Drop for Waiting<'_> {
 }
 
 /// Times to handle mails, and the sum of their octets.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Mails {
     times: Times,
     octets: u64,
 }
 
 /// A histogram of seconds.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Times {
     buckets: [u64; BUCKETS.len()],
     count: u64,

@@ -12,7 +12,8 @@ mod used_keys;
 
 pub use json::{json, json_of_error};
 pub use metrics::{
-    Bounced, Cause, Counts, Ended, Enrolment, Fate, KeyFigures, Limit, Metrics, Readiness, TenantMail, Waiting,
+    Bounced, Cause, Counts, Ended, Enrolment, Fate, KeyFigures, Limit, Metrics, PassedCounts, Readiness, TenantMail,
+    Waiting,
 };
 pub use text::text;
 

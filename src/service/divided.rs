@@ -28,7 +28,7 @@ use crate::{
         PassedSocket, Report,
     },
     mail::Mail,
-    report::{Ended, Metrics},
+    report::{Ended, Metrics, PassedCounts},
     transport::{
         Health, Inherited, ListeningSocket, NextHop,
         serve::{Background, DRAIN, Event, State},
@@ -41,6 +41,8 @@ pub(super) struct Divided {
     pub(super) roles: Roles,
     pub(super) inherited: Vec<Inherited>,
     pub(super) metrics: Arc<Metrics>,
+    /// What they count, on its way to the front.
+    pub(super) counts: Arc<PassedCounts>,
     pub(super) notify: Box<dyn Fn(State) + Send>,
 }
 
@@ -158,7 +160,7 @@ impl Divided {
             lists: back.lists,
             limits: config.bounds.message.clone(),
             health: Box::new(move |question| answer(&*health, question)),
-            metrics: Arc::clone(&self.metrics),
+            counts: Arc::clone(&self.counts),
             context: Arc::new(move |context| roles.enter(context)),
             program: program.map(|program| Box::new(move |mail: &Mail| program.hand_over(mail)) as HandOver),
             mailer,
@@ -237,6 +239,7 @@ impl Serving {
     fn ended(&mut self, status: &io::Result<ExitStatus>) {
         tracing::error!(event = "front-ended", how = how(status));
         self.service.metrics.process_ended(Ended::Front);
+        self.service.counts.begin_anew();
         self.front = None;
         self.discard();
         self.backends.keep(self.current.loaded.number);

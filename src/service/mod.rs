@@ -72,7 +72,7 @@ use self::{
 use crate::{
     base::{Error, Result},
     config::{self, Config, Isolation},
-    report::Metrics,
+    report::{Metrics, PassedCounts},
     transport::{
         Inherited,
         serve::{self, Event, State},
@@ -160,7 +160,9 @@ impl Service {
         if let Some(roles) = roles {
             let config = config::load(&path)?;
             if config.isolation != Isolation::None {
-                return Divided { builder, roles, inherited, metrics, notify }.serve(config, events).await;
+                let counts = Arc::new(PassedCounts::of(Arc::clone(&metrics)));
+                let divided = Divided { builder, roles, inherited, metrics, counts, notify };
+                return divided.serve(config, events).await;
             }
         }
         let mut listeners = ListenersBuilder::new(Arc::clone(&metrics));

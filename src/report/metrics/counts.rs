@@ -1,6 +1,6 @@
 //! What one process counted, on its way to the process with the page.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,38 @@ use super::{Figures, Mails, Metrics, Times};
 use crate::report::day;
 
 /// What was counted since the last [`Metrics::take`]. Open connections, waiting messages and what is known of health are not part of it.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Counts {
     figures: Figures,
     day: day::Counts,
+}
+
+/// Counts on their way to a process that may end: the next one begins with all of them.
+#[derive(Debug, Default)]
+pub struct PassedCounts {
+    metrics: Arc<Metrics>,
+    passed: Metrics,
+}
+
+impl PassedCounts {
+    /// Passes on what `metrics` count.
+    pub fn of(metrics: Arc<Metrics>) -> PassedCounts {
+        PassedCounts { metrics, passed: Metrics::default() }
+    }
+
+    /// What was counted since the last call.
+    pub fn next_counts(&self) -> Counts {
+        let counts = self.metrics.take();
+        self.passed.add(counts.clone());
+        counts
+    }
+
+    /// The process that they were passed to is gone. The next one gets all of them, but not those of the last 24 hours by the hour.
+    pub fn begin_anew(&self) {
+        let mut counts = self.passed.take();
+        counts.day.clear();
+        self.metrics.add(counts);
+    }
 }
 
 impl Metrics {
@@ -82,6 +110,27 @@ mod tests {
     use super::*;
     use crate::report::Ended;
     use crate::{base::Kind, verdict::Standing};
+
+    #[test]
+    fn the_next_process_has_the_counts_of_the_one_before() {
+        let metrics = Arc::new(Metrics::default());
+        let passed = PassedCounts::of(Arc::clone(&metrics));
+        metrics.failed("lmtp", Kind::TryAgain);
+        let first = Metrics::default();
+        first.add(passed.next_counts());
+        first.add(passed.next_counts());
+        metrics.process_ended(Ended::Front);
+        passed.begin_anew();
+        let second = Metrics::default();
+        second.add(passed.next_counts());
+        metrics.process_ended(Ended::Front);
+        passed.begin_anew();
+        let third = Metrics::default();
+        third.add(passed.next_counts());
+        let line = "postseal_failures_total{listener=\"lmtp\",kind=\"try-again\"} 1\n";
+        assert!([&first, &second, &third].iter().all(|one| one.page().contains(line)));
+        assert!(third.page().contains("postseal_processes_ended_total{role=\"front\"} 2\n"), "{}", third.page());
+    }
 
     #[test]
     fn what_two_processes_count_is_as_what_one_counts() {
