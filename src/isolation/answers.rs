@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 use super::{
     acceptance::Acceptance,
     channel::Channel,
+    forms::named,
     orders::{Order, Said},
     questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline},
 };
@@ -45,7 +46,7 @@ impl Answers {
 
     /// The list with this address.
     pub(super) fn list(&self, address: &Address) -> Result<&List> {
-        self.lists.of(address).ok_or_else(|| Error::usage(format!("list {address}: not in the configuration")))
+        named([&*self.lists], address)
     }
 
     /// Whether something fetches the status of certificates.

@@ -7,10 +7,10 @@ use serde_bytes::ByteBuf;
 
 use super::channel::gone;
 use crate::{
-    base::{Budget, Limits, Result},
+    base::{Budget, Error, Limits, Result},
     engine::{Asked, Judged, Outcome, Posting, Times, Unopened, UsedKeys},
     mail::{Address, Envelope, Mail, Message, Submitter},
-    policy::{Decision, Group, List, Member, Origin},
+    policy::{Decision, Group, List, Lists, Member, Origin},
 };
 
 /// A [`Mail`].
@@ -90,6 +90,16 @@ pub(super) struct PostingForm {
     parameters: Vec<String>,
     notices: Vec<MailForm>,
     request: Option<Asked>,
+}
+
+/// The list with this address, which the process at the other end names.
+///
+/// # Errors
+///
+/// `Usage`: it is not in the configuration.
+pub(super) fn named<'l>(lists: impl IntoIterator<Item = &'l Lists>, address: &Address) -> Result<&'l List> {
+    let found = lists.into_iter().find_map(|lists| lists.of(address));
+    found.ok_or_else(|| Error::usage(format!("list {address}: not in the configuration")))
 }
 
 impl MailForm {

@@ -13,16 +13,16 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::{
     channel::{Channel, gone},
-    forms::{MailForm, PostingForm, undivided},
+    forms::{MailForm, PostingForm, named, undivided},
     passing,
     requests::{Family, HealthAnswer, HealthQuestion, Loaded, Order, Purpose, Report, Request, Response, Said},
     setup::VERSION,
 };
 use crate::{
-    base::{Error, Limits, Result},
+    base::{Limits, Result},
     engine::{Handler, Outcome, Posting},
     mail::{Mail, Message},
-    policy::{List, Lists},
+    policy::Lists,
     report::Metrics,
 };
 
@@ -183,11 +183,6 @@ impl Remote {
     fn idle(&self) -> MutexGuard<'_, Vec<Channel<UnixStream>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn list(&self, address: &crate::mail::Address) -> Result<&List> {
-        let found = self.lists.iter().find_map(|lists| lists.of(address));
-        found.ok_or_else(|| Error::usage(format!("list {address}: not in the configuration")))
-    }
 }
 
 impl Drop for Remote {
@@ -219,7 +214,9 @@ impl Handler for RemoteHandler {
         drop(mail);
         let request = Request::Handle { listener: self.listener.to_owned(), mail: form, context: self.context() };
         match self.remote.ask(&request)? {
-            Said::Handled(handled) => handled?.outcome(&came, |list| self.remote.list(list), &self.remote.limits),
+            Said::Handled(handled) => {
+                handled?.outcome(&came, |list| named(&self.remote.lists, list), &self.remote.limits)
+            }
             _ => Err(gone(&"it answers something else")),
         }
     }

@@ -20,7 +20,7 @@ use serde_bytes::ByteBuf;
 
 use super::{
     channel::{Channel, gone},
-    forms::{MailForm, OutcomeForm, undivided},
+    forms::{MailForm, OutcomeForm, named, undivided},
     passing,
     requests::{Family, HealthAnswer, HealthQuestion, Loaded, Order, Purpose, Report, Request, Response, Said},
     setup::VERSION,
@@ -28,8 +28,8 @@ use super::{
 use crate::{
     base::{Error, Limits, Result},
     engine::Handler,
-    mail::{Address, Mail},
-    policy::{List, Lists},
+    mail::Mail,
+    policy::Lists,
     report::PassedCounts,
 };
 
@@ -57,11 +57,6 @@ pub struct Backend {
 pub type HandOver = Box<dyn Fn(&Mail) -> Result<()> + Send + Sync>;
 
 impl Backend {
-    fn list(&self, address: &Address) -> Result<&List> {
-        let found = self.lists.iter().find_map(|lists| lists.of(address));
-        found.ok_or_else(|| Error::usage(format!("list {address}: not in the configuration")))
-    }
-
     fn handler(&self, listener: &str) -> Result<&dyn Handler> {
         self.handlers.get(listener).map(|handler| &**handler).ok_or_else(|| Error::usage("no such listener"))
     }
@@ -77,7 +72,7 @@ impl Backend {
         match request {
             Request::Copies { listener, posting, numbers, context } => {
                 self.enter(context);
-                let made = self.list(posting.list()).and_then(|list| {
+                let made = named(&self.lists, posting.list()).and_then(|list| {
                     let posting = posting.posting(list, read)?;
                     self.handler(&listener)?.copies(&posting, numbers)
                 });

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    BackendError, BpfProgram, Error, SeccompAction,
+    SeccompCmpArgLen::{self, Dword, Qword},
+    SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
 /// What the kernel says of the filter.
@@ -15,28 +16,17 @@ pub(super) enum Calls {
     Unbounded,
 }
 
+/// Each call that is left, and when: always where there is no rule.
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
 /// Bounds the system calls of every thread of this process to those that read and write files.
 pub(super) fn bound() -> Result<Calls, Error> {
-    let calls = COMPUTING.iter().chain(FILES).chain(OLD_NAMES);
-    apply(calls.map(|call| (*call, Vec::new())).collect())
+    apply(files()?)
 }
 
-/// Bounds them to those that read and write files, and speak over sockets. No program is started.
+/// Bounds them to those that read and write files, and speak over sockets. No program and no process is started.
 pub(super) fn bound_to_serving() -> Result<Calls, Error> {
-    let calls = COMPUTING.iter().chain(FILES).chain(OLD_NAMES).chain(SOCKETS);
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = calls.map(|call| (*call, Vec::new())).collect();
-    // Landlock does not know the permissions of files: none becomes one of other users, nor one that runs as its owner. Owners stay.
-    for (call, argument) in MODES {
-        let own = SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(0o6007), 0);
-        let own = own.and_then(|own| SeccompRule::new(vec![own])).map_err(Error::Backend)?;
-        rules.insert(*call, vec![own]);
-    }
-    rules.remove(&libc::SYS_fchown);
-    // Of limits it has its own.
-    let of_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0);
-    let of_itself = of_itself.and_then(|own| SeccompRule::new(vec![own])).map_err(Error::Backend)?;
-    rules.insert(libc::SYS_prlimit64, vec![of_itself]);
-    apply(rules)
+    apply(serving()?)
 }
 
 /// Bounds them to those that compute with what is open. Memory that can be executed stays as it is, and no other process is told anything.
@@ -46,87 +36,116 @@ pub(super) fn bound_to_computing() -> Result<Calls, Error> {
 
 /// The same, and those that speak with other machines. No connection is accepted.
 pub(super) fn bound_to_network() -> Result<Calls, Error> {
+    apply(network()?)
+}
+
+/// The rules of a process that reads and writes files.
+fn files() -> Result<Rules, Error> {
+    let mut rules = always(&[COMPUTING, FILES, OLD_NAMES]);
+    // No namespace of its own.
+    rules.insert(libc::SYS_clone, vec![rule([bits(0, Qword, NAMESPACES, 0)])?]);
+    Ok(rules)
+}
+
+/// The rules of a process that serves sockets.
+fn serving() -> Result<Rules, Error> {
+    let mut rules = always(&[COMPUTING, FILES, OLD_NAMES, SOCKETS]);
+    // Landlock does not know the permissions of files: none becomes one of other users, nor one that runs as its owner. Owners stay.
+    for (call, argument) in MODES {
+        rules.insert(*call, vec![rule([bits(*argument, Dword, 0o6007, 0)])?]);
+    }
+    rules.remove(&libc::SYS_fchown);
+    // Of limits it has its own.
+    rules.insert(libc::SYS_prlimit64, vec![rule([is(0, 0)])?]);
+    rules.insert(libc::SYS_clone, vec![thread()?]);
+    // No packets as they are. Looking hosts up asks the kernel for the addresses of this machine (AF_NETLINK), and nothing else of the kernel is asked.
+    let mut sockets = vec![rule([is(0, libc::AF_NETLINK), is(2, libc::NETLINK_ROUTE)])?];
+    for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+            sockets.push(rule([is(0, family), is_kind(kind)])?);
+        }
+    }
+    rules.insert(libc::SYS_socket, sockets);
+    Ok(rules)
+}
+
+/// The rules of a process that asks other machines.
+fn network() -> Result<Rules, Error> {
     let mut rules = computing()?;
-    rules.extend(NETWORK.iter().chain(OLD_NETWORK).map(|call| (*call, Vec::new())));
-    let any = |argument, values: &[i32]| {
-        let one = |value: &i32| {
-            let value = u64::from(value.unsigned_abs());
-            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
-        };
-        values.iter().map(one).collect::<Result<Vec<_>, _>>()
-    };
+    rules.extend(always(&[NETWORK, OLD_NETWORK]));
     // Sockets of TCP and UDP: none of this machine, of the kernel's configuration, or for packets as they are.
     let mut sockets = Vec::new();
     for (kind, protocol) in [(libc::SOCK_STREAM, libc::IPPROTO_TCP), (libc::SOCK_DGRAM, libc::IPPROTO_UDP)] {
-        let kind = SeccompCondition::new(
-            1,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::MaskedEq(KINDS_OF_SOCKETS),
-            u64::from(kind.unsigned_abs()),
-        );
-        let kind = kind.map_err(Error::Backend)?;
-        for family in any(0, &[libc::AF_INET, libc::AF_INET6]).map_err(Error::Backend)? {
-            for protocol in any(2, &[0, protocol]).map_err(Error::Backend)? {
-                let rule = SeccompRule::new(vec![family.clone(), kind.clone(), protocol]);
-                sockets.push(rule.map_err(Error::Backend)?);
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            for protocol in [0, protocol] {
+                sockets.push(rule([is(0, family), is_kind(kind), is(2, protocol)])?);
             }
         }
     }
     rules.insert(libc::SYS_socket, sockets);
     // Options of sockets and of TCP: those of other layers change how the kernel routes and filters.
     for call in [libc::SYS_getsockopt, libc::SYS_setsockopt] {
-        let levels = any(1, &[libc::SOL_SOCKET, libc::IPPROTO_TCP]).map_err(Error::Backend)?;
-        let levels = levels.into_iter().map(|level| SeccompRule::new(vec![level]));
-        rules.insert(call, levels.collect::<Result<_, _>>().map_err(Error::Backend)?);
+        rules.insert(call, vec![rule([is(1, libc::SOL_SOCKET)])?, rule([is(1, libc::IPPROTO_TCP)])?]);
     }
-    let without_waiting = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, FIONBIO);
-    let without_waiting = SeccompRule::new(vec![without_waiting.map_err(Error::Backend)?]).map_err(Error::Backend)?;
-    rules.insert(libc::SYS_ioctl, vec![without_waiting]);
-    apply(rules)
-}
-
-/// The rules of a process that computes.
-fn computing() -> Result<BTreeMap<i64, Vec<SeccompRule>>, Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = COMPUTING.iter().map(|call| (*call, Vec::new())).collect();
-    rules.extend(OLD_COMPUTING.iter().map(|call| (*call, Vec::new())));
-    let only_if = |argument, length, operator, value| {
-        let condition = SeccompCondition::new(argument, length, operator, value).map_err(Error::Backend)?;
-        Ok::<_, Error>(vec![SeccompRule::new(vec![condition]).map_err(Error::Backend)?])
-    };
-    let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, only_if(2, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(executable), 0)?);
-    }
-    // Of its own limits it may see all, and set the processor time of the next message.
-    let own_limits = |argument, length, value| {
-        let of_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;
-        let also = SeccompCondition::new(argument, length, SeccompCmpOp::Eq, value)?;
-        SeccompRule::new(vec![of_itself, also])
-    };
-    let seen = own_limits(2, SeccompCmpArgLen::Qword, 0).map_err(Error::Backend)?;
-    let time = own_limits(1, SeccompCmpArgLen::Dword, u64::from(libc::RLIMIT_CPU)).map_err(Error::Backend)?;
-    rules.insert(libc::SYS_prlimit64, vec![seen, time]);
-    // A thread of this process, and no other process.
-    let thread = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Qword,
-        SeccompCmpOp::MaskedEq(NAMESPACES | u64::from(libc::CLONE_THREAD.unsigned_abs())),
-        u64::from(libc::CLONE_THREAD.unsigned_abs()),
-    );
-    let thread = SeccompRule::new(vec![thread.map_err(Error::Backend)?]).map_err(Error::Backend)?;
-    rules.insert(libc::SYS_clone, vec![thread]);
-    let own = u64::from(std::process::id());
-    rules.insert(libc::SYS_tgkill, only_if(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?);
+    rules.insert(libc::SYS_ioctl, vec![rule([equal(1, Dword, FIONBIO)])?]);
     Ok(rules)
 }
 
-fn apply(mut rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<Calls, Error> {
+/// The rules of a process that computes.
+fn computing() -> Result<Rules, Error> {
+    let mut rules = always(&[COMPUTING, OLD_COMPUTING]);
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, vec![rule([bits(2, Qword, u64::from(libc::PROT_EXEC.unsigned_abs()), 0)])?]);
+    }
+    // Of its own limits it may see all, and set the processor time of the next message.
+    let seen = rule([is(0, 0), equal(2, Qword, 0)])?;
+    let time = rule([is(0, 0), equal(1, Dword, u64::from(libc::RLIMIT_CPU))])?;
+    rules.insert(libc::SYS_prlimit64, vec![seen, time]);
+    rules.insert(libc::SYS_clone, vec![thread()?]);
+    let own = u64::from(std::process::id());
+    rules.insert(libc::SYS_tgkill, vec![rule([equal(0, Dword, own)])?]);
+    Ok(rules)
+}
+
+/// These calls, without rules.
+fn always(calls: &[&[i64]]) -> Rules {
+    calls.iter().flat_map(|calls| calls.iter()).map(|call| (*call, Vec::new())).collect()
+}
+
+/// All of these conditions.
+fn rule<const N: usize>(conditions: [Result<SeccompCondition, BackendError>; N]) -> Result<SeccompRule, Error> {
+    let conditions = conditions.into_iter().collect::<Result<_, _>>();
+    conditions.and_then(SeccompRule::new).map_err(Error::Backend)
+}
+
+/// The argument with this number is this value.
+fn is(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
+    equal(argument, Dword, u64::from(value.unsigned_abs()))
+}
+
+fn equal(argument: u8, length: SeccompCmpArgLen, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, length, SeccompCmpOp::Eq, value)
+}
+
+/// These bits of an argument are those of `value`.
+fn bits(argument: u8, length: SeccompCmpArgLen, these: u64, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, length, SeccompCmpOp::MaskedEq(these), value)
+}
+
+/// The second argument of socket(2), whatever flags it has.
+fn is_kind(kind: i32) -> Result<SeccompCondition, BackendError> {
+    bits(1, Dword, KINDS_OF_SOCKETS, u64::from(kind.unsigned_abs()))
+}
+
+/// clone(2) makes a thread of this process, and no other process.
+fn thread() -> Result<SeccompRule, Error> {
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    rule([bits(0, Qword, NAMESPACES | thread, thread)])
+}
+
+/// clone3 hides its flags from a filter; without it libc uses clone.
+fn apply(rules: Rules) -> Result<Calls, Error> {
     let Some(architecture) = ARCHITECTURE else { return Ok(Calls::Unbounded) };
-    // No namespace of its own. clone3 hides its flags from a filter; without it libc uses clone.
-    let in_its_namespace = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(NAMESPACES), 0)
-        .map_err(Error::Backend)?;
-    let clone = SeccompRule::new(vec![in_its_namespace]).map_err(Error::Backend)?;
-    rules.entry(libc::SYS_clone).or_insert_with(|| vec![clone]);
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
@@ -353,3 +372,24 @@ const OLD_NETWORK: &[i64] = &[];
 const OLD_COMPUTING: &[i64] = &[libc::SYS_arch_prctl, libc::SYS_poll, libc::SYS_time];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_COMPUTING: &[i64] = &[];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that is also in one of the lists must not be left without its rules.
+    #[test]
+    fn what_has_rules_has_them_in_every_process() {
+        for rules in [files(), serving(), computing(), network()] {
+            let rules = rules.unwrap();
+            assert!(!rules[&libc::SYS_clone].is_empty());
+            for forbidden in [libc::SYS_execve, libc::SYS_unshare, libc::SYS_setns, libc::SYS_ptrace, libc::SYS_clone3]
+            {
+                assert!(!rules.contains_key(&forbidden), "{forbidden}");
+            }
+        }
+        for rules in [serving(), network()] {
+            assert!(!rules.unwrap()[&libc::SYS_socket].is_empty());
+        }
+    }
+}

@@ -16,6 +16,7 @@ use std::{
 };
 
 use postseal::service::Role;
+use rustix::net::{AddressFamily, SocketType, ipproto};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process, pidfd_open, prlimit, setrlimit};
 
 use crate::support::lab::Lab;
@@ -118,6 +119,8 @@ pub(crate) fn reach(places: &Places) -> Vec<String> {
     tell("connect by TCP to another port", TcpStream::connect(("127.0.0.1", places.other)).map(drop));
     let sent = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", places.udp)));
     tell("send by UDP", sent.map(drop));
+    let raw = rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP));
+    tell("make a socket for packets as they are", raw.map(drop).map_err(Into::into));
     tell("connect to a local socket", UnixStream::connect(path("socket")).map(drop));
     tell("make a local socket in the home", UnixListener::bind(path("home/more")).map(drop));
     tell("make a pair of sockets", UnixStream::pair().map(drop));
