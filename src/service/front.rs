@@ -27,11 +27,11 @@ use super::{
     roles::Role,
 };
 use crate::{
-    base::{Error, Random, Result, SystemClock, SystemRandom},
-    config::{self, Auth, Config, KeySource, Log, Texts, Tls, Upstream},
+    base::{Error, Kind, Random, Result, SystemClock, SystemRandom},
+    config::{self, Auth, Config, Isolation, KeySource, Log, Texts, Tls, Upstream},
     isolation::{Family, Front, GivenSocket, HealthAnswer, HealthQuestion, Loaded, Remote, Report},
     report::{KeyFigures, Metrics, html::KeyEnd},
-    sandbox::Sandbox,
+    sandbox::{Enforced, Sandbox},
     transport::{
         Endpoint, Health, Inherited, ListeningSocket, NextHop,
         serve::{self, Background, Event, Listeners, State},
@@ -67,12 +67,31 @@ pub fn front(
 
 /// Gives up everything that the sockets of `config` do not need.
 fn enter(config: &Config) -> Result<()> {
-    check_enforced(Role::Front, files(config)?.enter()?, config.isolation)
+    let others = of_keys(config);
+    let enforced = files(config, &others)?.enter()?;
+    check_enforced(Role::Front, enforced, config.isolation)?;
+    let held = config.quarantine.as_ref().map(|folder| fs::canonicalize(folder).unwrap_or_else(|_| folder.clone()));
+    match held.filter(|folder| others.iter().any(|other| other.starts_with(folder))) {
+        None => Ok(()),
+        Some(folder) if config.isolation == Isolation::Required => {
+            let what = format!("quarantine {}: the home, or a file of secrets, is below it", folder.display());
+            Err(Error::new(Kind::Config, what)
+                .with_hint("isolation = \"require\" takes a folder that holds messages alone"))
+        }
+        Some(_) => {
+            tracing::warn!(
+                event = "isolation-incomplete",
+                process = Role::Front.name(),
+                enforced = Enforced::Partly.name()
+            );
+            Ok(())
+        }
+    }
 }
 
 /// The files that the sockets of a configuration need. A file may be replaced by another one of its name: so its folder can be read, unless something of the
 /// process with the keys is in it.
-fn files(config: &Config) -> Result<Sandbox> {
+fn files(config: &Config, others: &[PathBuf]) -> Result<Sandbox> {
     let mut files = config::authorities_of_environment();
     let mut sandbox = Sandbox::serving();
     for listener in &config.listeners {
@@ -91,7 +110,6 @@ fn files(config: &Config) -> Result<Sandbox> {
     }
     files.extend(config.notice.iter().map(|notice| notice.template.clone()));
     files.extend(config.templates.bounce.clone());
-    let others = of_keys(config);
     for file in files {
         // What a link leads to is what is opened.
         for path in [fs::canonicalize(&file).ok(), Some(file)].into_iter().flatten() {

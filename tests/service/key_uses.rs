@@ -114,6 +114,27 @@ fn a_key_is_used_so_often_in_a_while_and_other_keys_are_too() {
     assert!(told[1].contains("client=unknown") && !told[1].contains("how=sign"), "{told:?}");
 }
 
+/// What docs/manual/isolation.md prints.
+#[test]
+fn the_limits_of_the_manual_let_mail_through() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let manual = include_str!("../../docs/manual/isolation.md");
+    let printed: String = manual
+        .lines()
+        .skip_while(|line| *line != "    [key-uses]")
+        .take_while(|line| line.starts_with("    "))
+        .map(|line| format!("{}\n", line.trim_start()))
+        .collect();
+    assert_eq!(printed.lines().count(), 4, "{printed}");
+    let (sink, monitor) = (Sink::start(), free_port());
+    let metrics = format!("metrics = \"127.0.0.1:{monitor}\"");
+    let host = Host { proxy: Proxy::build(sink.port(), &metrics, TRUSTED, RULES, |_| printed), sink, monitor };
+    assert!(host.takes("bob@example.net"));
+    assert_eq!(host.counted("postseal_key_uses_total{protocol=\"pgp\",operation=\"sign\"}"), 1);
+}
+
 #[test]
 fn a_client_has_so_many_uses_in_a_while_and_other_clients_have_theirs() {
     if !present(&["openssl"]) {
