@@ -260,6 +260,11 @@ impl Session {
         self.engine(&self.none)
     }
 
+    /// The home that the command line names.
+    pub(crate) fn named_home(&self) -> Option<PathBuf> {
+        self.common.home.clone()
+    }
+
     /// The home. Its folder is made by the first write.
     pub(crate) fn home(&self) -> Result<Keystore> {
         match self.place_of_home()? {

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -57,6 +57,10 @@ impl Membership for FileMembers {
 
     fn takes_requests(&self) -> bool {
         true
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn carry_out(&self, request: &Request, now: SystemTime) -> Result<Carried> {

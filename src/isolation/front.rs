@@ -65,7 +65,7 @@ impl Front {
         }
         let mut given = Vec::new();
         for (name, family) in sockets {
-            let socket = passing::take(&passing).map_err(io)?.ok_or_else(|| gone(&"it ended"))?;
+            let socket = passing::take_one(&passing).map_err(io)?.ok_or_else(|| gone(&"it ended"))?;
             given.push((name, family, socket));
         }
         Ok((Front { orders, link: FrontLink { reports, passing } }, loaded, given))
@@ -108,7 +108,7 @@ impl FrontLink {
     /// A new connection.
     fn connect(&self, purpose: &Purpose) -> Result<Channel<UnixStream>> {
         let (own, other) = UnixStream::pair().map_err(|error| gone(&error))?;
-        passing::pass(&self.passing, &other).map_err(|error| gone(&error))?;
+        passing::pass(&self.passing, 0, &[&other]).map_err(|error| gone(&error))?;
         let mut channel = Channel::new(own);
         channel.send(purpose)?;
         Ok(channel)

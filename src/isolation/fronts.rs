@@ -7,7 +7,7 @@ use std::{
         fd::{BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
-    process::{Child, Command, ExitStatus},
+    process::ExitStatus,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -22,6 +22,7 @@ use super::{
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, named, undivided},
     passing,
+    processes::{Ends, Process},
     requests::{Family, HealthAnswer, HealthQuestion, Loaded, Order, Purpose, Report, Request, Response, Said},
     setup::VERSION,
 };
@@ -189,7 +190,7 @@ impl Backends {
 
     /// Takes connections, until the front is gone.
     fn take(&self, passing: &UnixStream) {
-        while let Ok(Some(connection)) = passing::take(passing) {
+        while let Ok(Some(connection)) = passing::take_one(passing) {
             if self.connections.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTIONS {
                 self.connections.fetch_sub(1, Ordering::SeqCst);
                 tracing::error!(event = "front-failed", error = "too many connections");
@@ -213,7 +214,7 @@ impl Backends {
 /// A front that runs.
 pub struct FrontProcess {
     orders: Channel<UnixStream>,
-    child: Arc<Mutex<Child>>,
+    process: Arc<Mutex<Process>>,
 }
 
 /// A listening socket for the front.
@@ -234,7 +235,7 @@ impl FrontProcess {
     ///
     /// `Unavailable`: it does not start.
     pub fn start(
-        mut command: Command,
+        start: impl FnOnce(Ends) -> io::Result<Process>,
         loaded: Loaded,
         sockets: &[PassedSocket<'_>],
         backends: &Backends,
@@ -243,24 +244,22 @@ impl FrontProcess {
         let io = |error: io::Error| Error::unavailable(format!("the front: {error}").to_lowercase());
         let (control, its_control) = UnixStream::pair().map_err(io)?;
         let (passing, its_passing) = UnixStream::pair().map_err(io)?;
-        let child = command.stdin(OwnedFd::from(its_control)).stdout(OwnedFd::from(its_passing)).spawn().map_err(io)?;
-        // The command holds the other ends of the connections.
-        drop(command);
-        let child = Arc::new(Mutex::new(child));
+        let ends = Ends { input: OwnedFd::from(its_control), output: Some(OwnedFd::from(its_passing)) };
+        let process = Arc::new(Mutex::new(start(ends).map_err(io)?));
         let mut reports = Channel::new(control.try_clone().map_err(io)?);
-        let mut front = FrontProcess { orders: Channel::new(control), child: Arc::clone(&child) };
+        let mut front = FrontProcess { orders: Channel::new(control), process: Arc::clone(&process) };
         let names = sockets.iter().map(|(name, family, _)| (name.clone(), *family)).collect();
-        let start = Order::Start { version: VERSION.to_owned(), loaded, sockets: names };
+        let first = Order::Start { version: VERSION.to_owned(), loaded, sockets: names };
         // A front that ends at once says so below.
-        let _ = front.orders.send(&start);
-        sockets.iter().try_for_each(|(_, _, socket)| passing::pass(&passing, socket)).map_err(io)?;
+        let _ = front.orders.send(&first);
+        sockets.iter().try_for_each(|(_, _, socket)| passing::pass(&passing, 0, &[socket])).map_err(io)?;
         let backends = backends.clone();
         thread::Builder::new().name("connections".to_owned()).spawn(move || backends.take(&passing)).map_err(io)?;
         let hearing = move || {
             while let Ok(report) = reports.receive() {
                 hear(Heard::Report(report));
             }
-            hear(Heard::Ended(child.lock().unwrap_or_else(PoisonError::into_inner).wait()));
+            hear(Heard::Ended(process.lock().unwrap_or_else(PoisonError::into_inner).wait()));
         };
         thread::Builder::new().name("reports".to_owned()).spawn(hearing).map_err(io)?;
         Ok(front)
@@ -282,9 +281,8 @@ impl Drop for FrontProcess {
     fn drop(&mut self) {
         let _ = self.orders.stream().shutdown(std::net::Shutdown::Both);
         // Where it did not end by itself.
-        if let Ok(mut child) = self.child.try_lock() {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Ok(mut process) = self.process.try_lock() {
+            let _ = process.end();
         }
     }
 }

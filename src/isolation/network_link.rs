@@ -5,7 +5,7 @@ use std::{
     io,
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::ExitStatus,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         mpsc::{RecvTimeoutError, SyncSender, sync_channel},
@@ -17,6 +17,7 @@ use std::{
 use super::{
     asked::{Asked, Call, Found, Reply},
     channel::{Channel, gone},
+    processes::{Ends, Process},
     setup::VERSION,
 };
 use crate::{
@@ -54,7 +55,7 @@ struct Shared {
 }
 
 struct State {
-    child: Child,
+    process: Process,
     waiting: HashMap<u64, Waiting>,
     /// How many questions it was asked: the number of the next one.
     asked: u64,
@@ -78,13 +79,15 @@ impl Link {
     /// # Errors
     ///
     /// `Unavailable`: it does not start.
-    pub(super) fn start(mut command: Command, ports: Option<BTreeSet<u16>>, ended: Ended) -> Result<Link> {
+    pub(super) fn start(
+        start: impl FnOnce(Ends) -> io::Result<Process>,
+        ports: Option<BTreeSet<u16>>,
+        ended: Ended,
+    ) -> Result<Link> {
         let io = |error: io::Error| Error::unavailable(format!("the process for the network: {error}").to_lowercase());
         let (own, other) = UnixStream::pair().map_err(io)?;
         own.set_read_timeout(Some(STARTING)).and_then(|()| own.set_write_timeout(Some(STUCK))).map_err(io)?;
-        let mut child = command.stdin(OwnedFd::from(other)).stdout(Stdio::null()).spawn().map_err(io)?;
-        // The command holds the other end of the connection.
-        drop(command);
+        let mut process = start(Ends { input: OwnedFd::from(other), output: None }).map_err(io)?;
         let started = (|| {
             let mut reading = Channel::within(own.try_clone().map_err(io)?, MOST_SAID);
             let mut channel = Channel::new(own.try_clone().map_err(io)?);
@@ -98,11 +101,11 @@ impl Link {
         let (reading, channel, enforced) = match started {
             Ok(started) => started,
             Err(error) => {
-                let how = how_ended(end(&mut child));
+                let how = how_ended(process.end());
                 return Err(Error::unavailable(format!("the process for the network does not start ({how}): {error}")));
             }
         };
-        let state = State { child, waiting: HashMap::new(), asked: 0, octets: 0, over: None };
+        let state = State { process, waiting: HashMap::new(), asked: 0, octets: 0, over: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), freed: Condvar::new(), stream: own, ended });
         let read = Arc::clone(&shared);
         let sending = Mutex::new(Sending { channel, told: HashSet::new() });
@@ -134,7 +137,7 @@ impl Link {
         if state.over.is_some() || state.asked >= MOST_ASKED || self.since.elapsed() >= LONGEST {
             return false;
         }
-        let fault = match state.child.try_wait() {
+        let fault = match state.process.ended() {
             Ok(None) if state.waiting.values().any(|one| one.deadline + STUCK < now) => "it does not answer",
             Ok(None) => return true,
             _ => "it is gone",
@@ -209,7 +212,7 @@ impl Drop for Link {
         let mut state = self.shared.state();
         if state.over.is_none() {
             state.over = Some("it is needed no more".to_owned());
-            let _ = end(&mut state.child);
+            let _ = state.process.end();
         }
         drop(state);
         let _ = self.shared.stream.shutdown(Shutdown::Both);
@@ -275,7 +278,7 @@ impl Shared {
         if state.over.is_some() {
             return;
         }
-        let how = how_ended(end(&mut state.child));
+        let how = how_ended(state.process.end());
         state.over = Some(how.clone());
         drop(state);
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -290,16 +293,6 @@ impl Shared {
         let how = self.state().over.clone().unwrap_or_default();
         Failure::Failed(format!("the process that asks the network ended ({how})"))
     }
-}
-
-/// Ends a process, whatever it does.
-fn end(child: &mut Child) -> io::Result<ExitStatus> {
-    // One that ended by itself says how.
-    if let Some(status) = child.try_wait()? {
-        return Ok(status);
-    }
-    child.kill()?;
-    child.wait()
 }
 
 fn how_ended(status: io::Result<ExitStatus>) -> String {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Command,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 use super::{
     asked::{Asked, Found},
     network_link::{Ended, Link},
+    processes::{Ends, Process},
 };
 use crate::{
     base::Result,
@@ -23,9 +24,12 @@ use crate::{
     sandbox::Enforced,
 };
 
+/// Starts a process.
+type Start = Box<dyn Fn(Ends) -> io::Result<Process> + Send + Sync>;
+
 /// A process that asks the network for several configurations.
 pub struct NetworkProcess {
-    program: Box<dyn Fn() -> Command + Send + Sync>,
+    start: Start,
     ended: Ended,
     state: Mutex<State>,
 }
@@ -49,14 +53,14 @@ pub struct RemoteAccess {
 }
 
 impl NetworkProcess {
-    /// `program` starts a process that calls [`NetworkRole::serve`](super::NetworkRole::serve) with its standard input; `ended` is called when one ended that was
+    /// `start` starts a process that calls [`NetworkRole::serve`](super::NetworkRole::serve) with its standard input; `ended` is called when one ended that was
     /// still needed.
     pub fn new(
-        program: impl Fn() -> Command + Send + Sync + 'static,
+        start: impl Fn(Ends) -> io::Result<Process> + Send + Sync + 'static,
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Arc<NetworkProcess> {
-        let (program, ended) = (Box::new(program), Arc::new(ended));
-        Arc::new(NetworkProcess { program, ended, state: Mutex::default() })
+        let (start, ended) = (Box::new(start), Arc::new(ended));
+        Arc::new(NetworkProcess { start, ended, state: Mutex::default() })
     }
 
     /// Asks by these settings. Starts a process if none runs, or none that may ask their servers.
@@ -83,7 +87,7 @@ impl NetworkProcess {
         match &state.link {
             Some(link) if link.reaches(ports.as_ref()) && link.is_usable() => Ok(Arc::clone(link)),
             _ => {
-                let link = Arc::new(Link::start((self.program)(), ports, Arc::clone(&self.ended))?);
+                let link = Arc::new(Link::start(&self.start, ports, Arc::clone(&self.ended))?);
                 Ok(Arc::clone(state.link.insert(link)))
             }
         }

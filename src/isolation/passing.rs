@@ -4,35 +4,34 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 
-/// Sends one open file. The other process gets a descriptor of its own.
-pub(super) fn pass(over: &UnixStream, file: impl AsFd) -> io::Result<()> {
-    let files = [file.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Sends open files with an octet. The other process gets descriptors of its own.
+pub(super) fn pass<F: AsFd>(over: &UnixStream, octet: u8, files: &[F]) -> io::Result<()> {
+    let files: Vec<BorrowedFd<'_>> = files.iter().take(MOST_FILES).map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FILES))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&files));
-    // A file goes with an octet.
-    sendmsg(over, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(over, &[IoSlice::new(&[octet])], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// The next file; `None`: the other process is gone.
+/// The next octet with its files; `None`: the other process is gone.
 ///
 /// # Errors
 ///
-/// `InvalidData`: the other process sends something else.
-pub(super) fn take(over: &UnixStream) -> io::Result<Option<OwnedFd>> {
+/// `InvalidData`: the other process sends no file, or more than it may.
+pub(super) fn take(over: &UnixStream) -> io::Result<Option<(u8, Vec<OwnedFd>)>> {
     let mut octet = [0];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FILES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
         match recvmsg(over, &mut [IoSliceMut::new(&mut octet)], &mut control, RecvFlags::CMSG_CLOEXEC) {
@@ -47,8 +46,23 @@ pub(super) fn take(over: &UnixStream) -> io::Result<Option<OwnedFd>> {
         RecvAncillaryMessage::ScmRights(files) => Some(files),
         _ => None,
     });
-    files.flatten().last().map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    let files: Vec<OwnedFd> = files.flatten().collect();
+    let is_whole = !files.is_empty() && !received.flags.contains(ReturnFlags::CTRUNC);
+    is_whole.then_some(Some((octet[0], files))).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
+
+/// The only file that comes with the next octet; `None`: the other process is gone.
+///
+/// # Errors
+///
+/// As [`take`].
+pub(super) fn take_one(over: &UnixStream) -> io::Result<Option<OwnedFd>> {
+    let Some((_, files)) = take(over)? else { return Ok(None) };
+    files.into_iter().last().map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// Files that go with one octet. Source: a process is started with its connection, its two other ends, and no more.
+const MOST_FILES: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -60,9 +74,11 @@ mod tests {
     fn a_file_arrives_open() {
         let (one, other) = UnixStream::pair().unwrap();
         let (mut kept, passed) = UnixStream::pair().unwrap();
-        pass(&one, &passed).unwrap();
+        pass(&one, 7, &[&passed, &kept]).unwrap();
         drop(passed);
-        let mut taken = UnixStream::from(take(&other).unwrap().unwrap());
+        let (octet, files) = take(&other).unwrap().unwrap();
+        assert_eq!((octet, files.len()), (7, 2));
+        let mut taken = UnixStream::from(files.into_iter().next().unwrap());
         kept.write_all(b"words").unwrap();
         drop(kept);
         let mut read = String::new();

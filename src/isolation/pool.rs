@@ -6,7 +6,7 @@ use std::{
     ops::Range,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::ExitStatus,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,6 +19,7 @@ use super::{
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, PostingForm, undivided},
     orders::{Order, Said, Task},
+    processes::{Ends, Process},
     setup::{Setup, VERSION},
 };
 use crate::{
@@ -32,8 +33,8 @@ use crate::{
 
 /// What a [`Pool`] is made of.
 pub struct PoolSettings {
-    /// Starts a judge. Its standard input becomes the connection; what it writes to standard error is its log.
-    pub program: Box<dyn Fn() -> Command + Send + Sync>,
+    /// Starts a judge. What it writes to standard error is its log.
+    pub start: Box<dyn Fn(Ends) -> io::Result<Process> + Send + Sync>,
     /// The configuration, by its place and texts.
     pub path: PathBuf,
     /// The texts that it was read from.
@@ -68,7 +69,7 @@ pub struct Pool {
 
 /// A judge that waits for work.
 struct Worker {
-    child: Child,
+    process: Process,
     channel: Channel<UnixStream>,
     told: Told,
     handled: usize,
@@ -200,11 +201,8 @@ impl Worker {
         let io = |error: io::Error| Error::unavailable(format!("a judge: {error}").to_lowercase());
         let (own, other) = UnixStream::pair().map_err(io)?;
         own.set_read_timeout(Some(SILENCE)).and_then(|()| own.set_write_timeout(Some(SILENCE))).map_err(io)?;
-        let mut command = (settings.program)();
-        let child = command.stdin(OwnedFd::from(other)).stdout(Stdio::null()).spawn().map_err(io)?;
-        // The command holds the other end of the connection.
-        drop(command);
-        let mut worker = Worker { child, channel: Channel::new(own), told: Told::default(), handled: 0 };
+        let process = (settings.start)(Ends { input: OwnedFd::from(other), output: None }).map_err(io)?;
+        let mut worker = Worker { process, channel: Channel::new(own), told: Told::default(), handled: 0 };
         let setup = Box::new(Setup {
             path: settings.path.clone(),
             texts: settings.texts.clone(),
@@ -234,17 +232,12 @@ impl Worker {
     }
 
     fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.process.ended(), Ok(None))
     }
 
     /// Ends the process, whatever it does.
     fn end(&mut self) -> io::Result<ExitStatus> {
-        // One that ended by itself says how.
-        if let Some(status) = self.child.try_wait()? {
-            return Ok(status);
-        }
-        self.child.kill()?;
-        self.child.wait()
+        self.process.end()
     }
 }
 

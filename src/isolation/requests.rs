@@ -20,6 +20,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// The texts that it was read from.
     pub texts: BTreeMap<PathBuf, String>,
+    /// The home that takes the place of that of the configuration.
+    pub home: Option<PathBuf>,
 }
 
 /// What the front is told.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::Path,
     sync::Arc,
     time::SystemTime,
 };
@@ -81,6 +82,11 @@ pub trait Membership: fmt::Debug + Send + Sync {
     /// Whether requests of members can be carried out.
     fn takes_requests(&self) -> bool {
         false
+    }
+
+    /// The file that requests change; `None`: there is none.
+    fn file(&self) -> Option<&Path> {
+        None
     }
 
     /// Carries out a request, unless it was before.

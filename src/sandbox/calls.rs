@@ -29,6 +29,11 @@ pub(super) fn bound_to_serving() -> Result<Calls, Error> {
     apply(serving()?)
 }
 
+/// Bounds them to those that read and write files, and speak over sockets of these families, which connect. No program and no process is started.
+pub(super) fn bound_to_storing(families: &[i32]) -> Result<Calls, Error> {
+    apply(storing(families)?)
+}
+
 /// Bounds them to those that compute with what is open. Memory that can be executed stays as it is, and no other process is told anything.
 pub(super) fn bound_to_computing() -> Result<Calls, Error> {
     apply(computing()?)
@@ -49,6 +54,22 @@ fn files() -> Result<Rules, Error> {
 
 /// The rules of a process that serves sockets.
 fn serving() -> Result<Rules, Error> {
+    speaking(&[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6])
+}
+
+/// The rules of a process that stores what others ask for.
+fn storing(families: &[i32]) -> Result<Rules, Error> {
+    let mut rules = speaking(families)?;
+    for call in ACCEPTING {
+        rules.remove(call);
+    }
+    // A file that is replaced keeps its owner.
+    rules.extend(always(&[OWNERS]));
+    Ok(rules)
+}
+
+/// The rules of a process that reads and writes files, and has sockets of these families.
+fn speaking(families: &[i32]) -> Result<Rules, Error> {
     let mut rules = always(&[COMPUTING, FILES, OLD_NAMES, SOCKETS]);
     // Landlock does not know the permissions of files: none becomes one of other users, nor one that runs as its owner. Owners stay.
     for (call, argument) in MODES {
@@ -59,13 +80,19 @@ fn serving() -> Result<Rules, Error> {
     rules.insert(libc::SYS_prlimit64, vec![rule([is(0, 0)])?]);
     rules.insert(libc::SYS_clone, vec![thread()?]);
     // No packets as they are. Looking hosts up asks the kernel for the addresses of this machine (AF_NETLINK), and nothing else of the kernel is asked.
-    let mut sockets = vec![rule([is(0, libc::AF_NETLINK), is(2, libc::NETLINK_ROUTE)])?];
-    for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+    let mut sockets = Vec::new();
+    if families.contains(&libc::AF_INET) {
+        sockets.push(rule([is(0, libc::AF_NETLINK), is(2, libc::NETLINK_ROUTE)])?);
+    }
+    for family in families {
         for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
-            sockets.push(rule([is(0, family), is_kind(kind)])?);
+            sockets.push(rule([is(0, *family), is_kind(kind)])?);
         }
     }
-    rules.insert(libc::SYS_socket, sockets);
+    rules.remove(&libc::SYS_socket);
+    if !sockets.is_empty() {
+        rules.insert(libc::SYS_socket, sockets);
+    }
     Ok(rules)
 }
 
@@ -333,6 +360,15 @@ const SOCKETS: &[i64] = &[
     libc::SYS_socketpair,
 ];
 
+/// What others connect by.
+const ACCEPTING: &[i64] = &[libc::SYS_accept4, libc::SYS_bind, libc::SYS_listen];
+
+/// What sets the owner of a file.
+#[cfg(target_arch = "x86_64")]
+const OWNERS: &[i64] = &[libc::SYS_chown, libc::SYS_fchown, libc::SYS_fchownat];
+#[cfg(not(target_arch = "x86_64"))]
+const OWNERS: &[i64] = &[libc::SYS_fchown, libc::SYS_fchownat];
+
 /// What only older architectures still have beside newer names.
 #[cfg(target_arch = "x86_64")]
 const OLD_NAMES: &[i64] = &[
@@ -380,7 +416,7 @@ mod tests {
     /// A call that is also in one of the lists must not be left without its rules.
     #[test]
     fn what_has_rules_has_them_in_every_process() {
-        for rules in [files(), serving(), computing(), network()] {
+        for rules in [files(), serving(), computing(), network(), storing(&[]), storing(&[libc::AF_UNIX])] {
             let rules = rules.unwrap();
             assert!(!rules[&libc::SYS_clone].is_empty());
             for forbidden in [libc::SYS_execve, libc::SYS_unshare, libc::SYS_setns, libc::SYS_ptrace, libc::SYS_clone3]
@@ -388,8 +424,12 @@ mod tests {
                 assert!(!rules.contains_key(&forbidden), "{forbidden}");
             }
         }
-        for rules in [serving(), network()] {
+        for rules in [serving(), network(), storing(&[libc::AF_UNIX])] {
             assert!(!rules.unwrap()[&libc::SYS_socket].is_empty());
+        }
+        let alone = storing(&[]).unwrap();
+        for forbidden in [libc::SYS_socket, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept4] {
+            assert!(!alone.contains_key(&forbidden), "{forbidden}");
         }
     }
 }

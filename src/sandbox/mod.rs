@@ -14,7 +14,10 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities},
+};
 use serde::{Deserialize, Serialize};
 
 use self::calls::Calls;
@@ -42,8 +45,31 @@ pub struct Sandbox {
     /// Folders where sockets are made.
     sockets: BTreeSet<PathBuf>,
     work: Work,
-    /// Ports of other machines; `None`: all.
-    ports: Option<BTreeSet<u16>>,
+    /// Ports of other machines.
+    ports: Ports,
+    /// Whether it connects to sockets of this machine.
+    local: Local,
+}
+
+/// Ports of other machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ports {
+    All,
+    These(BTreeSet<u16>),
+}
+
+impl Default for Ports {
+    fn default() -> Ports {
+        Ports::These(BTreeSet::new())
+    }
+}
+
+/// Whether a process connects to sockets of this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Local {
+    #[default]
+    Never,
+    Connects,
 }
 
 /// What a process does after it gave up the rest.
@@ -58,6 +84,8 @@ enum Work {
     Serving,
     /// It speaks with other machines, by connections that it opens.
     Networking,
+    /// It reads every file, writes some, and connects to a few servers.
+    Storing,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
@@ -110,7 +138,42 @@ impl Sandbox {
     /// Keeps what is open, and the network: sockets of TCP and UDP. Nobody can connect to it, and it opens no file and no socket of this machine. By TCP it
     /// connects to these ports alone; `None`: to all.
     pub fn network(ports: Option<BTreeSet<u16>>) -> Sandbox {
-        Sandbox { work: Work::Networking, ports, ..Sandbox::default() }
+        Sandbox { work: Work::Networking, ports: ports.map_or(Ports::All, Ports::These), ..Sandbox::default() }
+    }
+
+    /// Keeps reading files. It writes what [`Sandbox::writes`] names, and connects to what [`Sandbox::connects`] and [`Sandbox::connects_locally`] name. No program
+    /// and no process is started, and nobody can connect to it.
+    pub fn storing() -> Sandbox {
+        Sandbox { work: Work::Storing, ..Sandbox::default() }
+    }
+
+    /// Keeps connecting to a port of other machines by TCP, and looking hosts up.
+    pub fn connects(mut self, port: u16) -> Sandbox {
+        if let Ports::These(ports) = &mut self.ports {
+            ports.insert(port);
+        }
+        self
+    }
+
+    /// Keeps connecting to every port of other machines by TCP, and looking hosts up.
+    pub fn connects_everywhere(self) -> Sandbox {
+        Sandbox { ports: Ports::All, ..self }
+    }
+
+    /// Keeps connecting to sockets of this machine.
+    pub fn connects_locally(self) -> Sandbox {
+        Sandbox { local: Local::Connects, ..self }
+    }
+
+    /// Whether a process that keeps this keeps all that `other` keeps, of what it writes and connects to.
+    pub fn covers(&self, other: &Sandbox) -> bool {
+        let is_below = |path: &PathBuf| self.writable.iter().any(|own| path.starts_with(own));
+        let ports = match (&self.ports, &other.ports) {
+            (Ports::All, _) => true,
+            (Ports::These(own), Ports::These(others)) => own.is_superset(others),
+            (Ports::These(_), Ports::All) => false,
+        };
+        other.writable.iter().all(is_below) && ports && self.local >= other.local
     }
 
     /// Keeps reading a file, or everything in a folder. A path that is not there stays so.
@@ -136,11 +199,16 @@ impl Sandbox {
         // A core file would hold what the message decrypts to.
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(refused)?;
         let files = self.bound_files()?;
+        let files = match (self.bound_capabilities(), files) {
+            (Err(_), Enforced::Fully) => Enforced::Partly,
+            (_, files) => files,
+        };
         let calls = match self.work {
             Work::Computing => calls::bound_to_computing(),
             Work::Files => calls::bound(),
             Work::Serving => calls::bound_to_serving(),
             Work::Networking => calls::bound_to_network(),
+            Work::Storing => calls::bound_to_storing(&self.families()),
         };
         let calls = calls.map_err(refused)?;
         Ok(match (files, calls) {
@@ -150,26 +218,51 @@ impl Sandbox {
         })
     }
 
+    /// The families of the sockets that a process connects by.
+    fn families(&self) -> Vec<i32> {
+        let local = (self.local == Local::Connects).then_some(libc::AF_UNIX);
+        let far = (self.ports != Ports::default()).then_some([libc::AF_INET, libc::AF_INET6]);
+        local.into_iter().chain(far.into_iter().flatten()).collect()
+    }
+
+    /// What root may do beyond other users is left as far as the work takes it (capabilities(7)).
+    fn bound_capabilities(&self) -> rustix::io::Result<()> {
+        let of_files = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::FOWNER;
+        let kept = match self.work {
+            Work::Computing | Work::Networking => CapabilitySet::empty(),
+            Work::Files | Work::Storing => of_files | CapabilitySet::CHOWN,
+            Work::Serving => of_files | CapabilitySet::NET_BIND_SERVICE,
+        };
+        let has = capabilities(None)?;
+        let (effective, permitted) = (has.effective & kept, has.permitted & kept);
+        set_capabilities(None, CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() })
+    }
+
     fn bound_files(&self) -> Result<Enforced> {
         let ports = match (self.work, &self.ports) {
-            (Work::Networking, None) => AccessNet::BindTcp.into(),
+            (Work::Networking | Work::Storing, Ports::All) => AccessNet::BindTcp.into(),
             _ => AccessNet::from_all(ABI_KNOWN),
+        };
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let files = match self.work {
+            // It has the keys: what else may be read in files is less than that, and a reload may name any.
+            Work::Storing => AccessFs::from_all(ABI_KNOWN) & !read,
+            _ => AccessFs::from_all(ABI_KNOWN),
         };
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(ABI_KNOWN))
+            .handle_access(files)
             .and_then(|rules| match self.work {
                 // It listens where a reload says, and connects to the next hop.
                 Work::Serving => Ok(rules),
-                Work::Computing | Work::Files | Work::Networking => rules.handle_access(ports),
+                Work::Computing | Work::Files | Work::Networking | Work::Storing => rules.handle_access(ports),
             })
             .and_then(|rules| rules.scope(Scope::from_all(ABI_KNOWN)));
         let mut rules = rules.and_then(Ruleset::create).map_err(refused)?;
-        let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let readable = self.readable.iter().map(|path| (path.clone(), read));
         let (system, names, devices) = match self.work {
             Work::Computing | Work::Networking => (&[][..], &[][..], &[][..]),
-            Work::Files => (SYSTEM, &[][..], DEVICES),
+            Work::Files | Work::Storing => (SYSTEM, &[][..], DEVICES),
             Work::Serving => (SYSTEM, NAMES, DEVICES),
         };
         let readable = readable.chain(system.iter().chain(names).map(|path| (PathBuf::from(path), read)));
@@ -181,10 +274,17 @@ impl Sandbox {
         for (path, access) in readable.chain(writable).chain(sockets).chain(devices) {
             // What is not there cannot be opened either way.
             let Ok(opened) = PathFd::new(&path) else { continue };
-            let access = if path.is_dir() { access } else { access & AccessFs::from_file(ABI_KNOWN) };
+            let access = if path.is_dir() { access } else { access & AccessFs::from_file(ABI_KNOWN) } & files;
+            if access.is_empty() {
+                continue;
+            }
             rules = rules.add_rule(PathBeneath::new(opened, access)).map_err(refused)?;
         }
-        for port in self.ports.iter().flatten() {
+        let ports = match &self.ports {
+            Ports::These(ports) => ports.iter(),
+            Ports::All => Default::default(),
+        };
+        for port in ports {
             rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).map_err(refused)?;
         }
         Ok(match rules.restrict_self().map_err(refused)?.ruleset {

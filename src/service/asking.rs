@@ -23,7 +23,7 @@ impl Asking {
     pub(super) fn by(roles: &Roles, metrics: &Arc<Metrics>) -> Asking {
         let (roles, metrics) = (roles.clone(), Arc::clone(metrics));
         Asking(Some(NetworkProcess::new(
-            move || roles.command(Role::Network),
+            move |ends| roles.start(Role::Network, ends),
             move || metrics.process_ended(Ended::Network),
         )))
     }

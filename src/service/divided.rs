@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::AsFd,
+    path::PathBuf,
     process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,18 +19,20 @@ use super::{
     listeners::KINDS,
     next_hop::Elsewhere,
     roles::{Role, Roles},
+    supervisor::{LEAST_PAUSE, LONG, MOST_PAUSE, how, passed},
 };
 use crate::{
     base::{Error, Result},
     config::{self, Config},
     isolation::{
-        Backend, Backends, Family, FrontProcess, HandOver, HealthAnswer, HealthQuestion, Heard, Loaded, Mailer,
+        Backend, Backends, FrontProcess, HandOver, HealthAnswer, HealthQuestion, Heard, KeysLink, Loaded, Mailer,
         PassedSocket, Report,
     },
     mail::Mail,
     report::{Ended, Metrics, PassedCounts},
     transport::{
-        Health, Inherited, ListeningSocket, NextHop,
+        Health, Inherited, NextHop,
+        sendmail::Program,
         serve::{Background, DRAIN, Event, State},
     },
 };
@@ -39,6 +41,10 @@ use crate::{
 pub(super) struct Divided {
     pub(super) builder: BackBuilder,
     pub(super) roles: Roles,
+    /// Its supervisor, which starts the program that takes mail.
+    pub(super) link: KeysLink,
+    /// The home that takes the place of that of the configuration.
+    pub(super) home: Option<PathBuf>,
     pub(super) inherited: Vec<Inherited>,
     pub(super) metrics: Arc<Metrics>,
     /// What they count, on its way to the front.
@@ -137,24 +143,26 @@ impl Divided {
     /// Opens the keys of a configuration, and answers about it.
     fn load(&mut self, number: u64, config: &Config, backends: &Backends) -> Result<Load> {
         let mailer = Arc::new(Mailer::default());
+        let link = self.link.clone();
         let next_hop = |config: &Config, _: &_| {
             let mailer = Arc::clone(&mailer);
-            Ok(match config.sendmail_program()? {
-                Some(program) => Box::new(program.clone()) as Box<dyn NextHop>,
-                None => Box::new(Elsewhere(Arc::new(move |mail| mailer.send(mail)))),
-            })
+            Ok(Box::new(match config.sendmail_program()?.map(|program| handing_over(program, &link)) {
+                Some(program) => Elsewhere(program.into()),
+                None => Elsewhere(Arc::new(move |mail| mailer.send(mail))),
+            }) as Box<dyn NextHop>)
         };
         let mut back = self.builder.build(config, next_hop)?;
         let background = std::mem::take(&mut back.background);
         backends.add(number, self.backend(back, config, mailer)?);
-        let loaded = Loaded { number, path: config.path.clone(), texts: config.texts.all() };
+        let home = self.home.clone();
+        let loaded = Loaded { number, path: config.path.clone(), texts: config.texts.all(), home };
         Ok(Load { loaded, background, tasks: Vec::new() })
     }
 
     fn backend(&self, back: Back, config: &Config, mailer: Arc<Mailer>) -> Result<Backend> {
         let roles = self.roles.clone();
         let health = Arc::clone(&back.health);
-        let program = config.sendmail_program()?.cloned();
+        let program = config.sendmail_program()?;
         Ok(Backend {
             handlers: KINDS.into_iter().map(|kind| (kind, back.measured(kind))).collect(),
             lists: back.lists,
@@ -162,7 +170,7 @@ impl Divided {
             health: Box::new(move |question| answer(&*health, question)),
             counts: Arc::clone(&self.counts),
             context: Arc::new(move |context| roles.enter(context)),
-            program: program.map(|program| Box::new(move |mail: &Mail| program.hand_over(mail)) as HandOver),
+            program: program.map(|program| handing_over(program, &self.link)),
             mailer,
         })
     }
@@ -172,7 +180,7 @@ impl Divided {
         let hear = hear.clone();
         // The service may have ended.
         let hear = move |heard| drop(hear.send(heard));
-        FrontProcess::start(self.roles.command(Role::Front), loaded.clone(), &sockets, backends, hear)
+        FrontProcess::start(|ends| self.roles.start(Role::Front, ends), loaded.clone(), &sockets, backends, hear)
     }
 }
 
@@ -272,12 +280,10 @@ impl Serving {
     }
 }
 
-fn passed(inherited: &Inherited) -> PassedSocket<'_> {
-    let (family, socket) = match &inherited.listener {
-        ListeningSocket::Tcp(socket) => (Family::Tcp, socket.as_fd()),
-        ListeningSocket::Unix(socket) => (Family::Unix, socket.as_fd()),
-    };
-    (inherited.name.clone(), family, socket)
+/// Hands mail over to a program, which the supervisor starts.
+fn handing_over(program: &Program, link: &KeysLink) -> HandOver {
+    let (program, link) = (program.clone(), link.clone());
+    Box::new(move |mail: &Mail| program.hand_over_by(mail, |envelope, octets| link.run_program(envelope, octets)))
 }
 
 fn answer(health: &dyn Health, question: HealthQuestion) -> HealthAnswer {
@@ -288,13 +294,3 @@ fn answer(health: &dyn Health, question: HealthQuestion) -> HealthAnswer {
         HealthQuestion::Ready => HealthAnswer::Ready(health.ready()),
     }
 }
-
-fn how(status: &io::Result<ExitStatus>) -> String {
-    status.as_ref().map_or_else(ToString::to_string, ToString::to_string)
-}
-
-/// Before a front is started again.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
-const MOST_PAUSE: Duration = Duration::from_secs(5);
-/// A front that served for so long did not end because of its configuration.
-const LONG: Duration = Duration::from_secs(10);

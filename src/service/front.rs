@@ -54,7 +54,7 @@ pub fn front(
     let link = front.link();
     let served = configuration(&loaded).and_then(|config| {
         log(&config.log);
-        enter(&config)?;
+        enter(&config, loaded.home.as_deref())?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
         runtime.block_on(serve(front, loaded, inherited(sockets), context))
@@ -66,8 +66,9 @@ pub fn front(
 }
 
 /// Gives up everything that the sockets of `config` do not need.
-fn enter(config: &Config) -> Result<()> {
-    let others = of_keys(config);
+fn enter(config: &Config, home: Option<&Path>) -> Result<()> {
+    let mut others = of_keys(config);
+    others.extend(home.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_path_buf())));
     let enforced = files(config, &others)?.enter()?;
     check_enforced(Role::Front, enforced, config.isolation)?;
     let held = config.quarantine.as_ref().map(|folder| fs::canonicalize(folder).unwrap_or_else(|_| folder.clone()));
@@ -239,7 +240,7 @@ fn configuration(loaded: &Loaded) -> Result<Config> {
     config::load_from(&loaded.path, &Texts::given(loaded.texts.clone()))
 }
 
-fn inherited(sockets: Vec<GivenSocket>) -> Vec<Inherited> {
+pub(super) fn inherited(sockets: Vec<GivenSocket>) -> Vec<Inherited> {
     let listener = |family, socket| match family {
         Family::Tcp => ListeningSocket::Tcp(TcpListener::from(socket)),
         Family::Unix => ListeningSocket::Unix(UnixListener::from(socket)),

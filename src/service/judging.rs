@@ -33,7 +33,7 @@ pub(super) fn isolated(
     if config.isolation == Isolation::None {
         return Ok(None);
     }
-    let program = roles.clone();
+    let start = roles.clone();
     let context = roles.clone();
     let counted = Arc::clone(metrics);
     let uses = KeyUses::new(config.key_uses, move |asked, used_up| match used_up {
@@ -42,7 +42,7 @@ pub(super) fn isolated(
     });
     let metrics = Arc::clone(metrics);
     let settings = PoolSettings {
-        program: Box::new(move || program.command(Role::Judge)),
+        start: Box::new(move |ends| start.start(Role::Judge, ends)),
         path: config.path.clone(),
         texts: config.texts.all(),
         tenant: config.tenant.clone(),

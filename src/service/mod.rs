@@ -23,6 +23,7 @@ mod handler_config;
 mod health;
 mod joining;
 mod judging;
+mod keys;
 mod learning;
 mod listeners;
 mod members;
@@ -33,9 +34,11 @@ mod quarantine;
 mod refreshing;
 mod reminders;
 mod renewing;
+mod rights;
 mod roles;
 mod signals;
 mod sources;
+mod supervisor;
 mod tenants;
 mod tokens;
 
@@ -64,15 +67,15 @@ pub use self::{
 };
 use self::{
     back::BackBuilder,
-    divided::Divided,
     environment::MakeEnvironment,
     listeners::{Behind, ListenersBuilder},
     next_hop::program_or_relay,
+    supervisor::Supervised,
 };
 use crate::{
     base::{Error, Result},
     config::{self, Config, Isolation},
-    report::{Metrics, PassedCounts},
+    report::Metrics,
     transport::{
         Inherited,
         serve::{self, Event, State},
@@ -85,6 +88,7 @@ type Furnish = Box<dyn FnMut(&Config, &Asking) -> Result<Environment> + Send>;
 /// A service that is configured by one file.
 pub struct Service {
     path: PathBuf,
+    home: Option<PathBuf>,
     environment: Furnish,
     roles: Option<Roles>,
     inherited: Vec<Inherited>,
@@ -96,6 +100,7 @@ impl Service {
     pub fn new(path: impl Into<PathBuf>) -> Service {
         Service {
             path: path.into(),
+            home: None,
             environment: Box::new(Environment::asking),
             roles: None,
             inherited: Vec::new(),
@@ -112,8 +117,14 @@ impl Service {
         Service { environment: Box::new(environment), ..self }
     }
 
-    /// Serves the sockets, handles mail and asks the network in processes of this program, if the configuration does not say otherwise ([`Isolation`]). Without it, all is
-    /// done in this process.
+    /// Says that `environment` takes this home, and not that of the configuration. The process with the keys may write into it, and no other process may read it.
+    #[must_use]
+    pub fn with_home(self, home: Option<PathBuf>) -> Service {
+        Service { home, ..self }
+    }
+
+    /// Opens the home, serves the sockets, handles mail and asks the network in processes of this program, if the configuration does not say otherwise ([`Isolation`]).
+    /// Without it, all is done in this process.
     #[must_use]
     pub fn with_roles(self, roles: Roles) -> Service {
         Service { roles: Some(roles), ..self }
@@ -152,19 +163,17 @@ impl Service {
     ///
     /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
-        let Service { path, mut environment, roles, inherited, notify } = self;
-        let metrics = Arc::new(Metrics::default());
-        let asking = roles.as_ref().map_or_else(Asking::default, |roles| Asking::by(roles, &metrics));
-        let environment: MakeEnvironment = Box::new(move |config| environment(config, &asking));
-        let mut builder = BackBuilder::new(environment, roles.clone(), Arc::clone(&metrics));
+        let Service { path, home, mut environment, roles, inherited, notify } = self;
         if let Some(roles) = roles {
             let config = config::load(&path)?;
             if config.isolation != Isolation::None {
-                let counts = Arc::new(PassedCounts::of(Arc::clone(&metrics)));
-                let divided = Divided { builder, roles, inherited, metrics, counts, notify };
-                return divided.serve(config, events).await;
+                return Supervised { path, home, roles, inherited, notify }.serve(config, events).await;
             }
         }
+        let metrics = Arc::new(Metrics::default());
+        let asking = Asking::default();
+        let environment: MakeEnvironment = Box::new(move |config| environment(config, &asking));
+        let mut builder = BackBuilder::new(environment, None, Arc::clone(&metrics));
         let mut listeners = ListenersBuilder::new(Arc::clone(&metrics));
         let load = || {
             let config = config::load(&path)?;

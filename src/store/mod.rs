@@ -37,6 +37,8 @@ pub use backup::{HomeFile, restore};
 #[cfg(feature = "store")]
 pub use binding::Origin;
 pub use carried::{Carried, Carrier, in_parts, is_mail};
+#[cfg(feature = "store")]
+pub use elsewhere::{Server, servers};
 pub use format::without_keys;
 #[cfg(feature = "store")]
 pub use integrity::{Damage, Outcome, Repair, write_digests};

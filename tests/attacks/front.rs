@@ -1,4 +1,4 @@
-//! A front that does what an attacker wants: each thing is tried from within, where the log asks what it writes behind each line.
+//! A front, and a process with keys, that do what an attacker wants: each thing is tried from within, where code of the program asks another part.
 
 use std::{
     env,
@@ -12,7 +12,8 @@ use std::{
 };
 
 use postseal::{
-    service::{self, Role, Roles, Service},
+    config::Config,
+    service::{self, Asking, Environment, Role, Roles, Service},
     transport::serve::{Event, State},
 };
 use tokio::sync::mpsc;
@@ -22,26 +23,22 @@ use crate::{
     support::{lab::Lab, ports::free_port},
 };
 
-/// What a process of the service does in this program, and what it tries to reach.
+/// What a process of the service does in this program, which process tries to reach things, and where they are.
 const WITHIN: &str = "POSTSEAL_TEST_FRONT";
 
 /// A process that is this test program. Its test harness writes to standard output, so that the second connection is standard error.
-fn process(role: Role, places: &str) -> Command {
+fn process(role: Role, hostile: Role, places: &str) -> Command {
     let mut command = Command::new("sh");
     let program = env::current_exe().unwrap();
     command
         .args(["-c", "exec \"$0\" --exact front::within --nocapture --test-threads 1 2>&1 1>/dev/null"])
         .arg(program);
-    command.env(WITHIN, format!("{} {places}", role.name()));
+    command.env(WITHIN, format!("{} {} {places}", role.name(), hostile.name()));
     command
 }
 
-#[test]
-fn a_front_reaches_no_key_no_program_and_no_other_process() {
-    let lab = Lab::new();
-    let targets = Targets::new(&lab);
-    fs::create_dir(lab.path("sockets")).unwrap();
-    fs::create_dir(lab.path("held")).unwrap();
+/// One mail through a service, of which one process does what an attacker wants; what that could do. `more` is the rest of the configuration.
+fn tried(lab: &Lab, targets: &Targets, hostile: Role, more: &str) -> Vec<String> {
     let (relay, next) = (free_port(), free_port());
     lab.write(
         "postseal.toml",
@@ -49,13 +46,11 @@ fn a_front_reaches_no_key_no_program_and_no_other_process() {
             "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nquarantine = \"held\"\n\
              [upstream]\nsmart-host = \"127.0.0.1:{next}\"\n\
              [[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:{relay}\"\n\
-             [[listener]]\nkind = \"lmtp\"\naddress = \"unix:{}\"\n\
-             [[rule]]\nname = \"all\"\naction = \"clear\"\n",
-            lab.path("sockets/lmtp").display()
+             [[rule]]\nname = \"all\"\naction = \"clear\"\n{more}"
         ),
     );
     let places = targets.line();
-    let roles = Roles::new(move |role| process(role, &places));
+    let roles = Roles::new(move |role| process(role, hostile, &places));
     let (events, received) = mpsc::channel(1);
     let (tell, told) = std::sync::mpsc::channel();
     let service = Service::new(lab.path("postseal.toml")).with_roles(roles).with_supervisor(move |state| {
@@ -88,24 +83,64 @@ fn a_front_reaches_no_key_no_program_and_no_other_process() {
     serving.join().unwrap().unwrap();
 
     let said = String::from_utf8(lab.read("said")).unwrap();
-    if said.is_empty() {
-        panic!("the front was not asked");
-    }
-    if said.contains("read the users of the machine: done") {
+    assert!(!said.is_empty(), "the process was not asked");
+    said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_front_reaches_no_key_no_program_and_no_other_process() {
+    let lab = Lab::new();
+    let targets = Targets::new(&lab);
+    fs::create_dir(lab.path("sockets")).unwrap();
+    fs::create_dir(lab.path("held")).unwrap();
+    let socket = lab.path("sockets/lmtp");
+    let more = format!("[[listener]]\nkind = \"lmtp\"\naddress = \"unix:{}\"\n", socket.display());
+    let said = tried(&lab, &targets, Role::Front, &more);
+    if said.contains(&"read the users of the machine: done".to_owned()) {
         println!("NOT TESTED: what a front reaches: this kernel has no Landlock");
         return;
     }
     let mut expected = expected(Role::Front);
     expected.extend(["write beside its socket: refused".to_owned(), "write into the quarantine: done".to_owned()]);
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(said, expected);
+}
+
+/// It has the keys: what it reads is not bounded, but where it could bring them is.
+#[test]
+fn a_process_with_keys_runs_no_program_and_writes_into_its_home_alone() {
+    let lab = Lab::new();
+    let targets = Targets::new(&lab);
+    for folder in ["sockets", "held"] {
+        fs::create_dir(lab.path(folder)).unwrap();
+    }
+    let more = format!(
+        "[acme]\nserver = \"https://127.0.0.1:{}/\"\nterms-agreed = true\naddresses = [\"example.org\"]\n",
+        targets.tcp()
+    );
+    let said = tried(&lab, &targets, Role::Keys, &more);
+    if said.contains(&"write beside its socket: done".to_owned()) {
+        println!("NOT TESTED: what a process with keys reaches: this kernel has no Landlock");
+        return;
+    }
+    let mut expected = expected(Role::Keys);
+    expected.extend(["write beside its socket: refused".to_owned(), "write into the quarantine: refused".to_owned()]);
+    assert_eq!(said, expected);
+    // Without servers, it has no sockets.
+    let lab = Lab::new();
+    let said = tried(&lab, &Targets::new(&lab), Role::Keys, "");
+    for what in ["connect by TCP to a port of the configuration", "send by UDP", "connect to a local socket"] {
+        assert!(said.contains(&format!("{what}: refused")), "{said:?}");
+    }
 }
 
 /// The processes; a test of its own only in name.
 #[test]
 fn within() {
     let Ok(given) = env::var(WITHIN) else { return };
-    let (role, places) = given.split_once(' ').unwrap();
-    let places: Arc<Places> = Arc::new(places.parse().unwrap());
+    let mut words = given.splitn(3, ' ');
+    let mut word = || words.next().unwrap();
+    let (role, hostile) = (word(), word());
+    let places: Arc<Places> = Arc::new(word().parse().unwrap());
     let connection = File::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
     if role == Role::Judge.name() {
         service::judge(connection, |_| {}, |_| {}).unwrap();
@@ -113,15 +148,27 @@ fn within() {
     }
     let passing = File::from(io::stderr().as_fd().try_clone_to_owned().unwrap());
     // What is open stays open.
-    let said = Arc::new(Mutex::new(File::create(places.folder.join("said")).unwrap()));
+    let said = (role == hostile).then(|| Arc::new(Mutex::new(File::create(places.folder.join("said")).unwrap())));
+    let configuration = places.folder.join("postseal.toml");
     let asked = move || {
+        let Some(said) = &said else { return };
         let mut said = said.lock().unwrap();
         if said.metadata().unwrap().len() == 0 {
             said.write_all(all(&places).as_bytes()).unwrap();
         }
+    };
+    if role == Role::Keys.name() {
+        let environment = move |config: &Config, asking: &Asking| {
+            asked();
+            Environment::asking(config, asking)
+        };
+        return Service::new(configuration).with_environment(environment).keys(connection, passing, |_| {}).unwrap();
+    }
+    let context = move || {
+        asked();
         String::new()
     };
-    service::front(connection, passing, |_| {}, asked).unwrap();
+    service::front(connection, passing, |_| {}, context).unwrap();
 }
 
 fn all(places: &Places) -> String {

@@ -18,7 +18,7 @@ use std::{
 use postseal::{
     base::{Allowance, Kind, Limits, Result, Secret, SystemClock},
     engine::{Handler, Outcome, Posting, ReloadableHandler},
-    isolation::{Answers, Judge, Pool, PoolSettings},
+    isolation::{Answers, Judge, Pool, PoolSettings, Process},
     keys::{Handle, KeyUses, Keys, ProtocolName, Purpose, Query, UseLimits, Want},
     mail::{Mail, Message, Submitter},
     policy::{
@@ -47,13 +47,13 @@ fn pool(given: &str, ended: &Arc<AtomicUsize>) -> Pool {
 
 fn pool_with(given: &str, ended: &Arc<AtomicUsize>, uses: KeyUses) -> Pool {
     let (given, ended) = (given.to_owned(), Arc::clone(ended));
-    let program = move || {
+    let start = move |ends| {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "judges::within", "--nocapture", "--test-threads", "1"]).env(WITHIN, &given);
-        command
+        Process::spawn(command, ends)
     };
     let settings = PoolSettings {
-        program: Box::new(program),
+        start: Box::new(start),
         path: PathBuf::new(),
         texts: BTreeMap::new(),
         tenant: None,

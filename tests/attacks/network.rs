@@ -22,7 +22,7 @@ use postseal::{
         Clear, Directory, Filter, LdapServer, Method, NetworkAccess, NetworkSettings, Settings, SignedKeys,
         http::{Bounds, Failure, Plain},
     },
-    isolation::{NetworkProcess, NetworkRole, RemoteAccess},
+    isolation::{NetworkProcess, NetworkRole, Process, RemoteAccess},
     mail::Address,
     sandbox::Enforced,
     service::Role,
@@ -65,7 +65,7 @@ fn started(program: impl Fn() -> Command + Send + Sync + 'static, ended: &Arc<At
     let count = move || {
         ended.fetch_add(1, Ordering::SeqCst);
     };
-    NetworkProcess::new(program, count)
+    NetworkProcess::new(move |ends| Process::spawn(program(), ends), count)
 }
 
 /// It may ask these networks beside public ones.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder},
     io,
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
     os::unix::{
         fs::{DirBuilderExt, PermissionsExt},
         net::{UnixListener, UnixStream},
@@ -16,7 +16,7 @@ use std::{
 };
 
 use postseal::service::Role;
-use rustix::net::{AddressFamily, SocketType, ipproto};
+use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process, pidfd_open, prlimit, setrlimit};
 
 use crate::support::lab::Lab;
@@ -117,8 +117,11 @@ pub(crate) fn reach(places: &Places) -> Vec<String> {
     tell("listen by TCP", TcpListener::bind("127.0.0.1:0").map(drop));
     tell("connect by TCP to a port of the configuration", TcpStream::connect(("127.0.0.1", places.tcp)).map(drop));
     tell("connect by TCP to another port", TcpStream::connect(("127.0.0.1", places.other)).map(drop));
-    let sent = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", ("127.0.0.1", places.udp)));
-    tell("send by UDP", sent.map(drop));
+    let sent = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).and_then(|socket| {
+        let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, places.udp);
+        rustix::net::sendto(socket, b"x", SendFlags::empty(), &to)
+    });
+    tell("send by UDP", sent.map(drop).map_err(Into::into));
     let raw = rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP));
     tell("make a socket for packets as they are", raw.map(drop).map_err(Into::into));
     tell("connect to a local socket", UnixStream::connect(path("socket")).map(drop));

@@ -1,6 +1,6 @@
 //! `serve`: the listeners of the configuration file, until told to stop.
 
-use std::{env, os::fd::AsFd, path::PathBuf, process::ExitCode};
+use std::{env, fs::File, os::fd::AsFd, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueHint};
 use listenfd::ListenFd;
@@ -35,16 +35,23 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     log::start(&config::load(&path)?.log);
     raise_descriptor_limit();
     hide_memory();
+    service(path, session).with_sockets(inherited).with_supervisor(notify).run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves as the process with the keys of another one that runs the verb.
+pub(crate) fn keys(what: &Serve, session: Session, control: File, passing: File) -> Result<()> {
+    service(super::config::path(what.config.as_deref()), session).keys(control, passing, log::start)
+}
+
+fn service(path: PathBuf, session: Session) -> Service {
     Service::new(path)
+        .with_home(session.named_home())
         .with_environment(move |config, asking| {
             let access = asking.access(config)?;
             session.configured(config)?.asking(access).environment()
         })
         .with_roles(role::programs())
-        .with_sockets(inherited)
-        .with_supervisor(notify)
-        .run()?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Raises the limit on file descriptors as far as the system allows. Most systems start a process with 1,024, and every connection is one.

@@ -70,19 +70,22 @@ pub enum Ended {
     Front,
     /// One that handles mail.
     Judge,
+    /// That with the keys.
+    Keys,
     /// That which asks the network.
     Network,
 }
 
 impl Ended {
     /// All of them.
-    pub(super) const ALL: [Ended; 3] = [Ended::Front, Ended::Judge, Ended::Network];
+    pub(super) const ALL: [Ended; 4] = [Ended::Front, Ended::Judge, Ended::Keys, Ended::Network];
 
     /// The word in metrics.
     pub(super) fn name(self) -> &'static str {
         match self {
             Ended::Front => "front",
             Ended::Judge => "judge",
+            Ended::Keys => "keys",
             Ended::Network => "network",
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Error, Result},
-    store::backend::Backend,
+    store::{backend::Backend, elsewhere::Server as Place},
 };
 
 pub(super) fn open(_: &[String]) -> Result<Box<dyn Backend>> {
@@ -10,6 +10,10 @@ pub(super) fn open(_: &[String]) -> Result<Box<dyn Backend>> {
 }
 
 pub(super) fn upgrade(_: &str) -> Result<(i32, i32)> {
+    Err(missing())
+}
+
+pub(super) fn places(_: &str) -> Result<Vec<Place>> {
     Err(missing())
 }
 

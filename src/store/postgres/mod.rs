@@ -31,7 +31,10 @@ use pool::{Lease, Pool};
 use rows::Rows;
 use settings::{Part, Server};
 
-use super::backend::{Backend, Tx, View};
+use super::{
+    backend::{Backend, Tx, View},
+    elsewhere::Server as Place,
+};
 use crate::{
     base::{Error, Kind, Result},
     keys::FindingRows,
@@ -53,6 +56,15 @@ pub(super) fn open(urls: &[String]) -> Result<Box<dyn Backend>> {
 /// `Config` when a newer program made them, `Inaccessible` when the role may not make tables.
 pub(super) fn upgrade(url: &str) -> Result<(i32, i32)> {
     Postgres::new(&[url.to_owned()])?.upgrade()
+}
+
+/// Where the servers of a URL are.
+///
+/// # Errors
+///
+/// `Config` for one that cannot be used.
+pub(super) fn places(url: &str) -> Result<Vec<Place>> {
+    settings::places(url)
 }
 
 /// SQL that makes the roles and grants them what they need.

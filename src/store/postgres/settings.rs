@@ -13,7 +13,10 @@ use tokio_postgres::{
 };
 
 use super::tls::Verified;
-use crate::base::{Error, Kind, Result};
+use crate::{
+    base::{Error, Kind, Result},
+    store::elsewhere::Server as Place,
+};
 
 /// A server, and how it is used.
 #[derive(Clone)]
@@ -53,21 +56,7 @@ impl Server {
     ///
     /// `Config` for one that cannot be used, without its password in the message.
     pub(super) fn of_url(url: &str, part: Part) -> Result<Server> {
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut own = Own::default();
-        let mut others = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            if !own.take(pair)? {
-                others.push(pair);
-            }
-        }
-        let text = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
-        let mut config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
-            refused(&format!("not a URL of PostgreSQL: {}", error.to_string().to_lowercase()))
-        })?;
-        if config.get_hosts().is_empty() {
-            config.host_path(SOCKETS);
-        }
+        let (mut config, own) = read(url)?;
         let name = name(&config);
         let tls = own.security(&mut config, &name)?;
         if let Some(file) = &own.password_file {
@@ -97,6 +86,42 @@ impl Server {
         };
         Ok(Server { config, tls, name, connections: own.connections.unwrap_or(CONNECTIONS), timeout, pauses })
     }
+}
+
+/// A URL, and the parameters in it that are our own.
+fn read(url: &str) -> Result<(Config, Own)> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut own = Own::default();
+    let mut others = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        if !own.take(pair)? {
+            others.push(pair);
+        }
+    }
+    let text = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+    let mut config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
+        refused(&format!("not a URL of PostgreSQL: {}", error.to_string().to_lowercase()))
+    })?;
+    if config.get_hosts().is_empty() {
+        config.host_path(SOCKETS);
+    }
+    Ok((config, own))
+}
+
+/// Where the servers of a URL are.
+pub(super) fn places(url: &str) -> Result<Vec<Place>> {
+    let (config, _) = read(url)?;
+    let places = config.get_hosts().iter().enumerate().map(|(at, host)| match host {
+        Host::Tcp(_) => Place::Port(port(&config, at)),
+        Host::Unix(_) => Place::Local,
+    });
+    Ok(places.collect())
+}
+
+/// The port of the host with this number.
+fn port(config: &Config, at: usize) -> u16 {
+    let ports = config.get_ports();
+    ports.get(at).or(ports.first()).copied().unwrap_or(PORT)
 }
 
 /// The parameters that are not those of tokio-postgres.
@@ -162,13 +187,13 @@ impl Own {
 /// The URL without user, password and parameters.
 fn name(config: &Config) -> String {
     let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
-    let ports = config.get_ports();
-    let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(PORT);
     let mut names = Vec::new();
     for (at, host) in config.get_hosts().iter().enumerate() {
         match host {
-            Host::Tcp(host) => names.push(format!("{host}:{}", port(at))),
-            Host::Unix(folder) => return format!("postgres:///{database}?host={}&port={}", folder.display(), port(at)),
+            Host::Tcp(host) => names.push(format!("{host}:{}", port(config, at))),
+            Host::Unix(folder) => {
+                return format!("postgres:///{database}?host={}&port={}", folder.display(), port(config, at));
+            }
         }
     }
     format!("postgres://{}/{database}", names.join(","))

@@ -3,13 +3,13 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Output, Stdio},
     thread,
 };
 
 use crate::{
     base::{Error, Kind, Result},
-    mail::{ForwardPath, Mail},
+    mail::{Envelope, Mail},
     transport::{
         NextHop, SendError, Sending,
         line_ends::to_lf,
@@ -50,20 +50,38 @@ impl NextHop for Program {
 
 impl Program {
     /// Runs the program once per 1,000 recipients that request the same notifications.
+    ///
+    /// # Errors
+    ///
+    /// `TryAgain`: it does not run. Others: what its exit status says.
     pub fn hand_over(&self, mail: &Mail) -> Result<()> {
-        let recipients = &mail.envelope.recipients;
+        self.hand_over_by(mail, |envelope, octets| run(self.command(envelope), octets))
+    }
+
+    /// The same. `run` runs the program for an envelope, with octets as its standard input, and fails if it ends well and did not read everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::hand_over`].
+    pub fn hand_over_by(&self, mail: &Mail, run: impl Fn(&Envelope, &[u8]) -> io::Result<Output>) -> Result<()> {
+        let Envelope { sender, recipients } = &mail.envelope;
         let octets = to_lf(mail.message.octets());
+        let name = self.path.display();
         for group in recipients.chunk_by(|one, other| one.parameters == other.parameters) {
             for chunk in group.chunks(MAX_RECIPIENTS) {
-                self.run(mail, chunk, &octets)?;
+                let envelope = Envelope { sender: sender.clone(), recipients: chunk.to_vec() };
+                let output = run(&envelope, &octets).map_err(|error| not_run(&name, &error))?;
+                if !output.status.success() {
+                    return Err(refused(&name, output.status, &output.stderr));
+                }
             }
         }
         Ok(())
     }
 
-    fn run(&self, mail: &Mail, recipients: &[ForwardPath], octets: &[u8]) -> Result<()> {
-        let name = self.path.display();
-        let sender = &mail.envelope.sender;
+    /// What runs it for the recipients of an envelope, who request the same notifications.
+    pub fn command(&self, envelope: &Envelope) -> Command {
+        let Envelope { sender, recipients } = envelope;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).arg("-i").arg("-f");
         command.arg(sender.address.as_ref().map_or_else(|| "<>".to_owned(), ToString::to_string));
@@ -75,21 +93,25 @@ impl Program {
             }
         }
         command.arg("--").args(recipients.iter().map(|path| path.address.to_string()));
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| not_run(&name, &error))?;
-        let stdin = child.stdin.take();
-        // A program that refuses early need not read everything; its exit status decides.
-        let (written, output) = thread::scope(|scope| {
-            let writing = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(octets)));
-            let output = child.wait_with_output();
-            (writing.join().unwrap_or(Err(io::ErrorKind::Other.into())), output)
-        });
-        let output = output.map_err(|error| not_run(&name, &error))?;
-        if !output.status.success() {
-            return Err(refused(&name, output.status, &output.stderr));
-        }
-        written.map_err(|error| not_run(&name, &error))
+        command
     }
+}
+
+fn run(mut command: Command, octets: &[u8]) -> io::Result<Output> {
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let stdin = child.stdin.take();
+    // A program that refuses early need not read everything; its exit status decides.
+    let (written, output) = thread::scope(|scope| {
+        let writing = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(octets)));
+        let output = child.wait_with_output();
+        (writing.join().unwrap_or(Err(io::ErrorKind::Other.into())), output)
+    });
+    let output = output?;
+    if output.status.success() {
+        written?;
+    }
+    Ok(output)
 }
 
 fn value_of<'a>(parameter: &'a str, keyword: &str) -> Option<&'a str> {

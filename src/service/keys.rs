@@ -1,0 +1,104 @@
+//! The process with the keys, as it begins: it gives up what it does not need, and serves what its supervisor tells it.
+
+use std::{fs::File, sync::Arc, thread};
+
+use tokio::{runtime, sync::mpsc};
+
+use super::{
+    Service,
+    asking::Asking,
+    back::BackBuilder,
+    divided::Divided,
+    environment::MakeEnvironment,
+    front::inherited,
+    judging::check_enforced,
+    rights::rights,
+    roles::{Role, Roles},
+};
+use crate::{
+    base::{Error, Result},
+    config::{self, Log, Texts},
+    isolation::{KeysLink, Supervised, Told, Wish, Word},
+    report::{Ended, Metrics, PassedCounts},
+    transport::{
+        Inherited,
+        serve::{Event, State},
+    },
+};
+
+impl Service {
+    /// Opens the home, and answers the other processes, for the service at the other end of `control` and `passing`, until it says to stop, or is gone. `log` starts
+    /// the log.
+    ///
+    /// # Errors
+    ///
+    /// `TryAgain`: the service says what it may not. What fails else is reported to the service.
+    pub fn keys(self, control: File, passing: File, log: impl FnOnce(&Log)) -> Result<()> {
+        let (mut supervised, told, sockets) = Supervised::start(control, passing)?;
+        let link = supervised.link();
+        let (sender, events) = mpsc::channel(1);
+        let listening = thread::Builder::new().name("orders".to_owned());
+        let begun = self.begin(&told, log).and_then(|service| {
+            let listening = listening.spawn(move || {
+                while let Some(wish) = supervised.next_wish() {
+                    let event = match wish {
+                        Wish::Reload => Event::Reload,
+                        Wish::Stop => Event::Stop,
+                    };
+                    if sender.blocking_send(event).is_err() {
+                        return;
+                    }
+                }
+            });
+            listening.map_err(|error| Error::io("threads", &error))?;
+            let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
+            runtime.block_on(service.answer(&told, inherited(sockets), events, link.clone()))
+        });
+        if let Err(error) = begun {
+            link.tell(&Word::Failed(error));
+        }
+        Ok(())
+    }
+
+    /// Gives up everything that the configuration does not need. This process has one thread.
+    fn begin(self, told: &Told, log: impl FnOnce(&Log)) -> Result<Service> {
+        let config = config::load_from(&told.path, &Texts::given(told.texts.clone()))?;
+        log(&config.log);
+        let enforced = rights(&config, told.home.as_deref()).enter()?;
+        check_enforced(Role::Keys, enforced, config.isolation)?;
+        Ok(self)
+    }
+
+    async fn answer(
+        self,
+        told: &Told,
+        inherited: Vec<Inherited>,
+        events: mpsc::Receiver<Event>,
+        link: KeysLink,
+    ) -> Result<()> {
+        let config = config::load_from(&told.path, &Texts::given(told.texts.clone()))?;
+        let roles = match self.roles {
+            Some(roles) => roles.started_by(link.clone()),
+            None => Roles::by(link.clone()),
+        };
+        let metrics = Arc::new(Metrics::default());
+        (0..told.ended).for_each(|_| metrics.process_ended(Ended::Keys));
+        let asking = Asking::by(&roles, &metrics);
+        let mut environment = self.environment;
+        let environment: MakeEnvironment = Box::new(move |config| environment(config, &asking));
+        let builder = BackBuilder::new(environment, Some(roles.clone()), Arc::clone(&metrics));
+        let counts = Arc::new(PassedCounts::of(Arc::clone(&metrics)));
+        let words = link.clone();
+        let notify = Box::new(move |state| {
+            words.tell(&match state {
+                State::Ready => Word::Ready,
+                State::Reloading => Word::Reloading,
+                State::Stopping => Word::Stopping,
+                State::Unchanged => Word::Unchanged,
+            });
+        });
+        let home = told.home.clone();
+        Divided { builder, roles, link, home, inherited, metrics, counts, notify }.serve(config, events).await
+    }
+}
