@@ -234,6 +234,10 @@ impl Sandbox {
             Work::Serving => of_files | CapabilitySet::NET_BIND_SERVICE,
         };
         let has = capabilities(None)?;
+        // Where there is nothing to give up, the call may be forbidden, as by the unit of systemd.
+        if kept.contains(has.permitted) && has.inheritable.is_empty() {
+            return Ok(());
+        }
         let (effective, permitted) = (has.effective & kept, has.permitted & kept);
         set_capabilities(None, CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() })
     }

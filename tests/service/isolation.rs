@@ -94,6 +94,72 @@ fn a_front_that_ends_is_started_again() {
     proxy.terminate();
 }
 
+/// Everything ends with it, and is there again; what was in force stays so.
+#[test]
+fn a_process_with_keys_that_ends_is_started_again() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "");
+    send(&proxy, &sink);
+    let supervisor = proxy.processes()[0];
+    for round in 1..=3 {
+        let keys = proxy.processes_of("keys");
+        assert_eq!(keys.len(), 1, "{}", proxy.log());
+        if round == 3 {
+            // A file that cannot be used changes nothing.
+            let right = fs::read_to_string(proxy.path("postseal.toml")).unwrap();
+            fs::write(proxy.path("postseal.toml"), format!("{right}\n[nonsense]\n")).unwrap();
+        }
+        assert!(Command::new("kill").args(["-KILL", &keys[0].to_string()]).status().unwrap().success());
+        let end = Instant::now() + Duration::from_secs(20);
+        while proxy.log().matches("event=keys-started").count() < round {
+            assert!(Instant::now() < end, "{}", proxy.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        send(&proxy, &sink);
+        assert_ne!(proxy.processes_of("keys"), keys);
+    }
+    assert_eq!(proxy.log().matches("event=keys-ended").count(), 3, "{}", proxy.log());
+    assert_eq!(proxy.processes()[0], supervisor);
+    proxy.terminate();
+}
+
+/// A reload that takes another home has another process; one that cannot be used leaves the one before.
+#[test]
+fn a_reload_may_take_another_home() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "");
+    send(&proxy, &sink);
+    let first = proxy.processes_of("keys");
+    let right = fs::read_to_string(proxy.path("postseal.toml")).unwrap();
+    // It is not made by a reload, nor is another one used.
+    let missing = right.replace("home = \"home\"", "home = \"other\"\nhome-must-exist = true");
+    fs::write(proxy.path("postseal.toml"), &missing).unwrap();
+    proxy.reload("event=configuration-rejected");
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", proxy.port())).is_err() {
+        assert!(Instant::now() < end, "{}", proxy.log());
+        thread::sleep(Duration::from_millis(50));
+    }
+    send(&proxy, &sink);
+    assert!(Command::new("cp").arg("-r").arg(proxy.path("home")).arg(proxy.path("other")).status().unwrap().success());
+    proxy.reload("event=configuration-loaded");
+    send(&proxy, &sink);
+    let second = proxy.processes_of("keys");
+    assert_ne!(first, second);
+    // It has what it takes: a reload of the same stays with it.
+    proxy.reload("event=configuration-loaded");
+    assert_eq!(proxy.processes_of("keys"), second);
+    send(&proxy, &sink);
+    assert!(proxy.log().contains("event=keys-replaced"), "{}", proxy.log());
+    proxy.terminate();
+}
+
 #[test]
 fn mail_is_handled_in_processes_that_gave_everything_up() {
     if !present(&["openssl"]) {
@@ -129,12 +195,21 @@ fn mail_is_handled_in_processes_that_gave_everything_up() {
         );
     }
     // The sockets are those of the front, and the keys are not.
-    let (fronts, service) = (proxy.processes_of("front"), proxy.processes()[0]);
-    assert_eq!(fronts.len(), 1, "{}", proxy.log());
-    assert_eq!(of_status(fronts[0], "Seccomp:"), "2");
-    assert_eq!(of_status(fronts[0], "NoNewPrivs:"), "1");
+    let (fronts, keys, service) = (proxy.processes_of("front"), proxy.processes_of("keys"), proxy.processes()[0]);
+    for processes in [&fronts, &keys] {
+        assert_eq!(processes.len(), 1, "{}", proxy.log());
+        assert_eq!(of_status(processes[0], "Seccomp:"), "2");
+        assert_eq!(of_status(processes[0], "NoNewPrivs:"), "1");
+    }
     assert!(tcp_sockets(fronts[0]) > 0);
+    assert_eq!(tcp_sockets(keys[0]), 0);
     assert_eq!(tcp_sockets(service), 0);
+    // What root may do beyond other users: nothing; with files; with files, and ports below 1024.
+    let capabilities = |id: u32| u64::from_str_radix(&of_status(id, "CapEff:"), 16).unwrap();
+    assert_eq!((capabilities(judges[0]), capabilities(keys[0]) & !0xf, capabilities(fronts[0]) & !0x40e), (0, 0, 0));
+    let open = fs::read_dir(format!("/proc/{service}/fd")).unwrap().filter_map(|one| fs::read_link(one.ok()?.path()).ok());
+    let home = proxy.path("home");
+    assert!(open.into_iter().all(|file| !file.starts_with(&home)), "the home is that of the process with the keys");
     // A reload has judges of its own.
     proxy.reload("event=configuration-loaded");
     send(&proxy, &sink);
@@ -180,9 +255,9 @@ fn the_setting_says_how_far_they_are_apart() {
 /// Nobody runs as one by hand: it waits for the service, and ends without it.
 #[test]
 fn a_process_without_a_service_ends() {
-    for name in ["postseal: judge", "postseal: network"] {
+    for (name, code) in [("postseal: judge", 75), ("postseal: keys", 64), ("postseal: network", 75)] {
         let mut alone = Command::new(POSTSEAL);
         alone.arg0(name).stdin(Stdio::null());
-        Done::of(alone.output().unwrap()).refused(75, "another process of the service");
+        Done::of(alone.output().unwrap()).refused(code, "another process of the service");
     }
 }

@@ -45,7 +45,7 @@ fn every_250_is_at_the_sink() {
     run.explain(doubled);
 }
 
-/// The processes that handle mail are killed, and now and then that with the sockets, and the service stays: none of what it took is lost, and it goes on.
+/// The processes that handle mail are killed, and now and then that with the sockets and that with the keys, and the service stays: none of what it took is lost, and it goes on.
 #[test]
 fn every_250_is_at_the_sink_when_its_processes_are_killed() {
     if !present(&["openssl"]) {
@@ -53,17 +53,20 @@ fn every_250_is_at_the_sink_when_its_processes_are_killed() {
     }
     let sink = Sink::start();
     let proxy = Proxy::start(sink.port(), "");
-    let (killed, fronts) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (killed, fronts, keys) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let mut turn = 0;
     let mut kill_one = || {
         thread::sleep(Duration::from_millis(60));
         turn += 1;
-        let role = if turn % 10 == 0 { "front" } else { "judge" };
+        let (role, killed) = match turn % 20 {
+            0 => ("front", &fronts),
+            10 => ("keys", &keys),
+            _ => ("judge", &killed),
+        };
         let processes = proxy.processes_of(role);
         let Some(process) = processes.get(turn % processes.len().max(1)) else { return };
         // It may have been replaced since.
         if Command::new("kill").args(["-KILL", &process.to_string()]).status().expect("kill runs").success() {
-            let killed = if role == "front" { &fronts } else { &killed };
             killed.fetch_add(1, Ordering::SeqCst);
         }
     };
@@ -83,7 +86,11 @@ fn every_250_is_at_the_sink_when_its_processes_are_killed() {
     run.explain(doubled);
     let (killed, ended) = (killed.into_inner(), proxy.log().matches("event=judge-ended").count());
     let (fronts, replaced) = (fronts.into_inner(), proxy.log().matches("event=front-ended").count());
-    println!("{killed} judges killed, {ended} of them while they handled a message; {fronts} fronts killed");
+    let (keys, anew) = (keys.into_inner(), proxy.log().matches("event=keys-ended").count());
+    println!(
+        "{killed} judges killed, {ended} of them while they handled a message; {fronts} fronts and {keys} processes with keys killed"
+    );
+    assert!(keys > 0 && anew <= keys, "{keys} killed, {anew} ended");
     assert!(killed > 0 && ended <= killed, "{killed} killed, {ended} ended");
     assert!(fronts > 0 && replaced <= fronts, "{fronts} killed, {replaced} ended");
     assert!(!proxy.processes_of("judge").is_empty());
