@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     config::{Config, KeySource},
-    policy::Subscription,
     sandbox::Sandbox,
     store::{Server, servers},
 };
@@ -25,8 +24,8 @@ pub(super) fn rights(config: &Config, home: Option<&Path>) -> Sandbox {
         sandbox = sandbox.writes(home);
     }
     for config in std::iter::once(config).chain(tenants) {
-        let changed = config.policy.lists.iter().filter(|list| list.subscription != Subscription::Closed);
-        let members = changed.filter_map(|list| list.members.0.file());
+        // Requests are remembered beside it, also those of lists that nobody joins.
+        let members = config.policy.lists.iter().filter_map(|list| list.members.0.file());
         let audit = config.audit.as_ref().and_then(|audit| audit.path.as_deref());
         // They are replaced by others of their names.
         for folder in members.chain(audit).filter_map(Path::parent) {

@@ -207,7 +207,8 @@ fn mail_is_handled_in_processes_that_gave_everything_up() {
     // What root may do beyond other users: nothing; with files; with files, and ports below 1024.
     let capabilities = |id: u32| u64::from_str_radix(&of_status(id, "CapEff:"), 16).unwrap();
     assert_eq!((capabilities(judges[0]), capabilities(keys[0]) & !0xf, capabilities(fronts[0]) & !0x40e), (0, 0, 0));
-    let open = fs::read_dir(format!("/proc/{service}/fd")).unwrap().filter_map(|one| fs::read_link(one.ok()?.path()).ok());
+    let open =
+        fs::read_dir(format!("/proc/{service}/fd")).unwrap().filter_map(|one| fs::read_link(one.ok()?.path()).ok());
     let home = proxy.path("home");
     assert!(open.into_iter().all(|file| !file.starts_with(&home)), "the home is that of the process with the keys");
     // A reload has judges of its own.
