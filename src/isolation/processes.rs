@@ -23,7 +23,7 @@ pub struct Ends {
     pub output: Option<OwnedFd>,
 }
 
-/// A process that was started. It runs on when this is dropped.
+/// A process that was started. When this is dropped, a child runs on, and one that another process started is ended.
 pub struct Process(Kind);
 
 enum Kind {

@@ -10,7 +10,7 @@ mod watching;
 use std::{
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::{
@@ -76,12 +76,13 @@ impl Setup {
     fn fetch_with_interruptions(&self, url: &str, more: &str, mut between: impl FnMut()) -> usize {
         for run in 0_u32..40 {
             let mut child = self.start("fetch", url, more, "words");
-            // Ever longer, at odd moments.
-            let wait = Duration::from_millis(u64::from(40 + 90 * run + run * run * 37 % 100));
-            let ended = (0..wait.as_millis() / 5).find_map(|_| {
+            // Ever longer, at odd moments. The first one is interrupted before it can have ended, however busy this machine is.
+            let end = Instant::now() + Duration::from_millis(u64::from(90 * run + run * run * 37 % 100));
+            let mut ended = None;
+            while ended.is_none() && Instant::now() < end {
                 thread::sleep(Duration::from_millis(5));
-                child.try_wait().expect("a child")
-            });
+                ended = child.try_wait().expect("a child");
+            }
             if ended.is_none() && run % 2 == 0 {
                 child.kill().expect("a child");
             } else if ended.is_none() {
