@@ -310,7 +310,7 @@ mod tests {
             let mut told = Told::default();
             told.next_message("unknown".to_owned(), now);
             let question = Question::CarryOut { list: address(list), request };
-            answers.answer(question, &mut told, &acceptance).unwrap_err().to_string()
+            answers.answer(&question, &mut told, &acceptance).unwrap_err().to_string()
         };
         let not_here = "members of a list: they cannot be changed here";
         assert_eq!(ask("dev@example.org", Command::Unsubscribe, &[now]), not_here, "as far as it goes");
@@ -322,10 +322,10 @@ mod tests {
         let other = "lists: a judge asks for one that its message is not for";
         assert_eq!(ask("other@example.org", Command::Unsubscribe, &[now]), other);
         for question in [Question::Members(address("other@example.org")), Question::TakesRequests(address("x@y.org"))] {
-            let error = answers.answer(question, &mut Told::default(), &acceptance).unwrap_err();
+            let error = answers.answer(&question, &mut Told::default(), &acceptance).unwrap_err();
             assert_eq!(error.to_string(), other);
         }
         let members = Question::Members(address("dev@example.org"));
-        assert!(answers.answer(members, &mut Told::default(), &acceptance).is_ok());
+        assert!(answers.answer(&members, &mut Told::default(), &acceptance).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! What answers the questions of one judge: the keys and the lists of the service.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{Read, Write},
     sync::Arc,
     time::SystemTime,
@@ -14,12 +14,12 @@ use super::{
     channel::Channel,
     forms::named,
     orders::{Order, Said},
-    questions::{Answer, Fetching, Known, Memory, Question, RecordForm, TakesRequests, deadline},
+    questions::{Answer, Fetching, Foretold, Known, Memory, QueryForm, Question, RecordForm, TakesRequests, deadline},
 };
 use crate::{
     base::{self, Error, Kind, Result},
     crypto::{KeyAlgorithm, SecretKey},
-    keys::{Handle, KeyUse, KeyUses, Keys, Operation, ProtocolName, Record, Want},
+    keys::{Handle, KeyUse, KeyUses, Keys, Operation, ProtocolName, Purpose, Query, Record, Want},
     mail::Address,
     policy::{List, Lists},
 };
@@ -70,12 +70,30 @@ impl Answers {
         loop {
             match channel.receive()? {
                 Said::Question(question) => {
-                    let answer = self.answer(question, told, acceptance);
-                    channel.send(&Order::Answer(answer))?;
+                    let answer = self.answer(&question, told, acceptance);
+                    let ahead = self.foretold(Vec::new(), told, acceptance);
+                    channel.send(&Order::Answer { answer, ahead })?;
                 }
                 said => return Ok(said),
             }
         }
+    }
+
+    /// The answers to `questions`, and to what they lead to. They are the answers that the judge would get if it asked.
+    pub(super) fn foretold(&self, questions: Vec<Question>, told: &mut Told, acceptance: &Acceptance) -> Vec<Foretold> {
+        told.foreseen.extend(questions);
+        let mut all = Vec::new();
+        while let Some(question) = told.foreseen.pop_front() {
+            if all.len() >= MOST_FORETOLD {
+                told.foreseen.clear();
+                break;
+            }
+            // What fails is left to be asked: then the judge gets the error.
+            if let Ok(answer) = self.answer(&question, told, acceptance) {
+                all.push(Foretold { question, answer });
+            }
+        }
+        all
     }
 
     /// The list with this address, for a mail that is for it.
@@ -87,78 +105,82 @@ impl Answers {
     }
 
     /// The answer to a question of a judge that was told this before, and works for a mail to whom `acceptance` names.
-    pub(super) fn answer(&self, question: Question, told: &mut Told, acceptance: &Acceptance) -> Result<Answer> {
+    pub(super) fn answer(&self, question: &Question, told: &mut Told, acceptance: &Acceptance) -> Result<Answer> {
         told.asked += 1;
         if told.asked > MOST_QUESTIONS {
             return Err(Error::new(Kind::TryAgain, "keys: too many questions for one message"));
         }
         Ok(match question {
             Question::Agree { key, peer } => {
-                Answer::octets(&told.used(key, Operation::Agree, &self.uses)?.agree(&peer)?)
+                Answer::octets(&told.used(*key, Operation::Agree, &self.uses)?.agree(peer)?)
             }
-            Question::Anchors => Answer::Records(told.records(&self.keys.anchors()?)),
+            Question::Anchors => {
+                told.has_anchors = true;
+                Answer::Records(told.records(&self.keys.anchors()?))
+            }
             Question::CarryOut { list, request } => {
-                let list = self.list_of_mail(&list, acceptance)?;
+                let list = self.list_of_mail(list, acceptance)?;
                 // What the engine asks for is both. Who signed it is the judge's word.
                 if !list.subscription.permits(request.command) || !request.is_current(told.now) {
                     return Err(Error::usage("lists: a judge asks for what no signed mail can"));
                 }
-                Answer::Carried(list.members.0.carry_out(&request, told.now)?)
+                Answer::Carried(list.members.0.carry_out(request, told.now)?)
             }
             Question::Decapsulate { key, ciphertext } => {
-                Answer::octets(&told.used(key, Operation::Decapsulate, &self.uses)?.decapsulate(&ciphertext)?)
+                Answer::octets(&told.used(*key, Operation::Decapsulate, &self.uses)?.decapsulate(ciphertext)?)
             }
             Question::Decrypt { key, unwrap, wrapped } => {
-                let secret = told.used(key, Operation::Decrypt, &self.uses)?;
-                Answer::octets(&secret.decrypt(unwrap.unwrap(), &wrapped)?)
+                let secret = told.used(*key, Operation::Decrypt, &self.uses)?;
+                Answer::octets(&secret.decrypt(unwrap.unwrap(), wrapped)?)
             }
-            Question::Deprecated(id) => Answer::Deprecated(self.keys.deprecated(&id)?),
+            Question::Deprecated(id) => Answer::Deprecated(self.keys.deprecated(id)?),
             Question::Find { protocol, query } => {
                 let query = query.query();
                 // Only PEM has names that no index knows. A home may have a million certificates of the others.
-                if query.want == Want::All && protocol != ProtocolName::Pem {
+                if query.want == Want::All && *protocol != ProtocolName::Pem {
                     return Err(Error::usage("keys: a judge asks for every certificate"));
                 }
-                Answer::Records(told.records(&self.keys.find(protocol, &query)?))
+                let found = self.keys.find(*protocol, &query)?;
+                let answer = Answer::Records(told.records(&found));
+                told.foresee(*protocol, query.purpose, &found);
+                answer
             }
-            Question::Members(list) => {
-                Answer::Members(self.list_of_mail(&list, acceptance)?.members.0.read()?.to_vec())
-            }
+            Question::Members(list) => Answer::Members(self.list_of_mail(list, acceptance)?.members.0.read()?.to_vec()),
             Question::Passwords => {
                 let passwords = self.keys.passwords()?;
                 Answer::Passwords(passwords.iter().map(|one| ByteBuf::from(one.expose().to_vec())).collect())
             }
             Question::Revocations => Answer::Statements(told.statements(&self.keys.revocations()?)),
             Question::Secret { record, key } => {
-                let record = told.records.get(record)?;
+                let record = told.records.get(*record)?;
                 // What the table of algorithms does not have cannot be named, and works for nothing.
                 let named = |secret: &Arc<dyn SecretKey>| !matches!(secret.algorithm(), KeyAlgorithm::Other(_));
-                let secret = self.keys.secret(&record, &key)?.filter(named);
+                let secret = self.keys.secret(&record, key)?.filter(named);
                 Answer::Secret(secret.map(|secret| {
                     let algorithm = secret.algorithm();
-                    told.secrets.push(Secret { protocol: record.protocol(), key, secret });
+                    told.secrets.push(Secret { protocol: record.protocol(), key: key.clone(), secret });
                     (number(told.secrets.len() - 1), algorithm)
                 }))
             }
             Question::SharedPassphrase(recipient) => {
-                if !acceptance.has(&recipient) {
+                if !acceptance.has(recipient) {
                     return Err(Error::usage("keys: a judge asks for the passphrase of another recipient"));
                 }
-                let shared = self.keys.shared_passphrase(&recipient)?;
+                let shared = self.keys.shared_passphrase(recipient)?;
                 let form = shared.map(|one| (ByteBuf::from(one.text().expose().to_vec()), one.origin()));
                 Answer::Passphrase(form)
             }
             Question::Sign { key, scheme, digest } => {
-                let secret = told.used(key, Operation::Sign, &self.uses)?;
-                Answer::Octets(ByteBuf::from(secret.sign(scheme, &digest)?))
+                let secret = told.used(*key, Operation::Sign, &self.uses)?;
+                Answer::Octets(ByteBuf::from(secret.sign(*scheme, digest)?))
             }
             Question::Statements { path, left } => {
                 let path: Vec<&[u8]> = path.iter().map(|certificate| certificate.as_slice()).collect();
-                let fetched = self.keys.status_source().map(|source| source.statements_about(&path, deadline(left)));
+                let fetched = self.keys.status_source().map(|source| source.statements_about(&path, deadline(*left)));
                 Answer::Statements(told.statements(&fetched.transpose()?.unwrap_or_default()))
             }
             Question::TakesRequests(list) => {
-                let takes = self.list_of_mail(&list, acceptance)?.members.0.takes_requests();
+                let takes = self.list_of_mail(list, acceptance)?.members.0.takes_requests();
                 Answer::TakesRequests(if takes { TakesRequests::Yes } else { TakesRequests::No })
             }
         })
@@ -177,7 +199,11 @@ pub(super) struct Told {
     statements: Numbered<[u8]>,
     /// The secret keys of the message that it works for.
     secrets: Vec<Secret>,
-    /// Questions about this message.
+    /// What it is expected to ask next.
+    foreseen: VecDeque<Question>,
+    /// Whether it was told the trust anchors, for this message.
+    has_anchors: bool,
+    /// Questions about this message that were answered.
     asked: usize,
     /// Uses of secret keys for it.
     uses: usize,
@@ -202,6 +228,8 @@ impl Default for Told {
             records: Numbered::default(),
             statements: Numbered::default(),
             secrets: Vec::new(),
+            foreseen: VecDeque::new(),
+            has_anchors: false,
             asked: 0,
             uses: 0,
             client: String::new(),
@@ -246,6 +274,27 @@ impl Told {
         Ok(&**secret)
     }
 
+    /// What a judge asks next, which found these certificates: to sign, for the secret part of the primary key. To find paths, for whether the owner
+    /// withdrew them, and for what all paths end in and are checked with.
+    fn foresee(&mut self, protocol: ProtocolName, purpose: Purpose, found: &[Arc<Record>]) {
+        if purpose == Purpose::Sign {
+            let own = found.iter().filter(|record| record.secrets().contains(record.fingerprint()));
+            let secret = |record: &Arc<Record>| {
+                let key = record.fingerprint().clone();
+                self.records.number_of(record).map(|record| Question::Secret { record, key })
+            };
+            self.foreseen.extend(own.filter_map(secret));
+        }
+        if protocol == ProtocolName::Smime && matches!(purpose, Purpose::Encrypt | Purpose::Sign) && found.len() <= FEW
+        {
+            self.foreseen.extend(found.iter().map(|record| certificate(record)));
+        }
+        if protocol == ProtocolName::Smime && !self.has_anchors {
+            self.has_anchors = true;
+            self.foreseen.extend([Question::Anchors, Question::Revocations]);
+        }
+    }
+
     fn records(&mut self, records: &[Arc<Record>]) -> Vec<Known<RecordForm>> {
         records.iter().map(|record| self.records.known(record, RecordForm::of)).collect()
     }
@@ -270,19 +319,33 @@ impl<T: ?Sized> Default for Numbered<T> {
 
 impl<T: ?Sized> Numbered<T> {
     fn known<F>(&mut self, value: &Arc<T>, form: impl FnOnce(&T) -> F) -> Known<F> {
-        let place = Arc::as_ptr(value).cast::<()>().addr();
-        if let Some(number) = self.numbers.get(&place) {
-            return Known::Numbered(*number);
+        if let Some(number) = self.number_of(value) {
+            return Known::Numbered(number);
         }
-        self.numbers.insert(place, number(self.values.len()));
+        self.numbers.insert(place(value), number(self.values.len()));
         self.values.push(Arc::clone(value));
         Known::New(form(value))
+    }
+
+    fn number_of(&self, value: &Arc<T>) -> Option<u32> {
+        self.numbers.get(&place(value)).copied()
     }
 
     fn get(&self, number: u32) -> Result<Arc<T>> {
         let place = usize::try_from(number).ok();
         place.and_then(|place| self.values.get(place)).cloned().ok_or_else(unknown)
     }
+}
+
+/// A question for all that is known of this certificate.
+fn certificate(record: &Record) -> Question {
+    let query = QueryForm::of(&Query::new(Purpose::Verify, Want::Certificate(record.fingerprint())));
+    Question::Find { protocol: record.protocol(), query }
+}
+
+/// Where it lies in memory.
+fn place<T: ?Sized>(value: &Arc<T>) -> usize {
+    Arc::as_ptr(value).cast::<()>().addr()
 }
 
 fn number(place: usize) -> u32 {
@@ -295,6 +358,10 @@ fn unknown() -> Error {
 
 /// Certificates and statements that a judge is told before it has to forget them. Source: memory, a few KiB each.
 const MANY: usize = 4_096;
+/// Certificates for one address, of which each is looked at.
+const FEW: usize = 4;
+/// Questions that are answered before they are asked, at once. Source: 16 recipients in three protocols, and what leads from them.
+const MOST_FORETOLD: usize = 64;
 /// Questions about one message. Source: a list with 10,000 members asks a few for each ten of them, and a mail to 1,000 recipients in three protocols ten for each.
 const MOST_QUESTIONS: usize = 20_000;
 /// Uses of secret keys for one message. Source: far above what the Budget admits of keys to try and of layers.

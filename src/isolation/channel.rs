@@ -14,8 +14,12 @@ pub(super) struct Channel<S> {
     stream: S,
     /// Octets of what is received.
     most: u32,
-    /// What was read and belongs to the next value.
+    /// What was read is at the beginning of it.
     ahead: Zeroizing<Vec<u8>>,
+    /// Octets that were read, and belong to the next value.
+    filled: usize,
+    /// What waits for the next write, while a value is sent.
+    held: Zeroizing<Vec<u8>>,
 }
 
 impl<S> Channel<S> {
@@ -31,7 +35,7 @@ impl<S: Read + Write> Channel<S> {
 
     /// One that receives no value of more than `most` octets.
     pub(super) fn within(stream: S, most: u32) -> Self {
-        Channel { stream, most, ahead: Zeroizing::default() }
+        Channel { stream, most, ahead: Zeroizing::default(), filled: 0, held: Zeroizing::default() }
     }
 
     /// # Errors
@@ -41,9 +45,12 @@ impl<S: Read + Write> Channel<S> {
         let length = serialized_size(value).map_err(|error| gone(&error))?;
         let length = u32::try_from(length).ok().filter(|length| *length <= MAX_LENGTH);
         let length = length.ok_or_else(|| gone(&"what is to be said is too long"))?;
-        let mut sending = Sending { stream: &mut self.stream, held: Zeroizing::default(), failed: None };
+        let mut sending = Sending { stream: &mut self.stream, held: &mut self.held, failed: None };
         let sent = sending.send(&length.to_le_bytes()).and_then(|()| serialize_with_flavor(value, &mut sending));
-        match sending.failed.take() {
+        let failed = sending.failed.take();
+        self.held.fill(0);
+        self.held.clear();
+        match failed {
             Some(error) => Err(gone(&error)),
             None => sent.map_err(|error| gone(&error)),
         }
@@ -67,40 +74,51 @@ impl<S: Read + Write> Channel<S> {
             Ok(_) => Err(gone(&"octets after a value")),
             Err(error) => Err(gone(&error)),
         };
-        // One value at a time is on its way, so that next to nothing is moved here.
-        let rest = Zeroizing::new(self.ahead.split_off(end));
-        self.ahead = rest;
+        self.forget(end);
         value
     }
 
     /// Reads until so many octets are there. Memory is taken as they arrive: a length alone costs nothing.
     fn read_to(&mut self, end: usize) -> Result<()> {
-        while self.ahead.len() < end {
-            let have = self.ahead.len();
-            let room = (end - have).clamp(LEAST_ROOM, MOST_ROOM);
-            if self.ahead.capacity() < have + room {
+        while self.filled < end {
+            let have = self.filled;
+            let room = (have + (end - have).min(MOST_ROOM)).max(LEAST_ROOM);
+            if self.ahead.len() < room {
                 // Twice what there is, and no more than this value takes: what a vector outgrows stays beside it until it was copied.
-                let wanted = (2 * have).min(end).max(have + room);
-                self.ahead.reserve_exact(wanted - have);
+                let wanted = (2 * have).min(end).max(room);
+                let more = wanted - self.ahead.len();
+                self.ahead.reserve_exact(more);
+                self.ahead.resize(wanted, 0);
             }
-            self.ahead.resize(have + room, 0);
-            let read = match self.stream.read(self.ahead.get_mut(have..).unwrap_or_default()) {
-                Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-                read => read,
-            };
-            self.ahead.truncate(have + read.as_ref().map_or(0, |read| *read));
-            read.map_err(|error| gone(&error))?;
+            match self.stream.read(self.ahead.get_mut(have..).unwrap_or_default()) {
+                Ok(0) => return Err(gone(&io::Error::from(io::ErrorKind::UnexpectedEof))),
+                Ok(read) => self.filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(gone(&error)),
+            }
         }
         Ok(())
+    }
+
+    /// Wipes a value that ends there. The room for short ones stays, so that it is taken and wiped once.
+    fn forget(&mut self, end: usize) {
+        // One value at a time is on its way, so that next to nothing is moved here.
+        self.ahead.copy_within(end..self.filled, 0);
+        let rest = self.filled - end;
+        self.ahead.get_mut(rest..self.filled).unwrap_or_default().fill(0);
+        self.filled = rest;
+        if self.ahead.len() > LEAST_ROOM {
+            let mut kept = vec![0; rest.max(LEAST_ROOM)];
+            kept.iter_mut().zip(self.ahead.iter()).for_each(|(to, from)| *to = *from);
+            self.ahead = Zeroizing::new(kept);
+        }
     }
 }
 
 /// A value on its way out. Length and value are one write, because each wakes the other process; a message is sent from where it lies.
 struct Sending<'s, S> {
     stream: &'s mut S,
-    /// What waits for the next write.
-    held: Zeroizing<Vec<u8>>,
+    held: &'s mut Vec<u8>,
     /// Why nothing more can be sent.
     failed: Option<io::Error>,
 }
@@ -111,7 +129,7 @@ impl<S: Write> Sending<'_, S> {
             self.held.extend_from_slice(octets);
             return Ok(());
         }
-        let written = self.stream.write_all(&self.held).and_then(|()| self.stream.write_all(octets));
+        let written = self.stream.write_all(self.held).and_then(|()| self.stream.write_all(octets));
         self.held.clear();
         self.noted(written)
     }
@@ -136,7 +154,7 @@ impl<S: Write> Flavor for &mut Sending<'_, S> {
     }
 
     fn finalize(self) -> postcard::Result<()> {
-        let written = self.stream.write_all(&self.held).and_then(|()| self.stream.flush());
+        let written = self.stream.write_all(self.held).and_then(|()| self.stream.flush());
         self.noted(written)
     }
 }

@@ -12,6 +12,7 @@ use super::{
     acceptance::Acceptance,
     answers::{Answers, Told},
     channel::{Channel, gone},
+    foreseen,
     forms::{MailForm, OutcomeForm, PostingForm},
     orders::{Order, Said, Task},
     questions::{Memory, QueryForm, Question, UnwrapForm},
@@ -70,7 +71,8 @@ impl Known<'_> {
     /// As [`Handler::handle`](crate::engine::Handler::handle).
     pub fn handled(self, said: &[u8], mail: &Mail) -> Result<Outcome> {
         let acceptance = Acceptance::of(&mail.envelope.recipients, self.policy);
-        match self.attend(said, &acceptance, |task| Order::Handle { mail: MailForm::of(mail), task })? {
+        let foreseen = foreseen::of_mail(mail, self.policy);
+        match self.attend(said, &acceptance, foreseen, |task| Order::Handle { mail: MailForm::of(mail), task })? {
             Said::Handled(form) => {
                 acceptance.outcome(*form?, &mail.message, |list| self.answers.list(list), self.limits)
             }
@@ -86,17 +88,24 @@ impl Known<'_> {
     pub fn copied(self, said: &[u8], posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
         let acceptance = Acceptance::of_copies(posting, &numbers, self.policy);
         let order = |task| Order::Copies { posting: PostingForm::of(posting), numbers: numbers.clone(), task };
-        match self.attend(said, &acceptance, order)? {
+        match self.attend(said, &acceptance, Vec::new(), order)? {
             Said::Copies(forms) => acceptance.copies(forms?, self.limits),
             _ => Err(gone(&"it does other work")),
         }
     }
 
-    fn attend(self, said: &[u8], acceptance: &Acceptance, order: impl FnOnce(Task) -> Order) -> Result<Said> {
+    fn attend(
+        self,
+        said: &[u8],
+        acceptance: &Acceptance,
+        foreseen: Vec<Question>,
+        order: impl FnOnce(Task) -> Order,
+    ) -> Result<Said> {
         let mut told = Told::default();
         let now = self.now.now();
         let memory = told.next_message("unknown".to_owned(), now);
-        let order = order(Task { now, context: String::new(), memory });
+        let ahead = self.answers.foretold(foreseen, &mut told, acceptance);
+        let order = order(Task { now, context: String::new(), memory, ahead });
         self.answers.attend(&mut Channel::new(Script { said, heard: 0 }), &order, &mut told, acceptance)
     }
 }
@@ -146,16 +155,19 @@ pub fn questions(key: &Handle, list: &Address, now: FixedClock) -> Vec<Vec<u8>> 
 
 /// The first order of a service whose version is that of this program, one for `mail`, and the answers `found`: what a judge is told.
 pub fn orders(mail: &Mail, start: super::Setup, found: &[std::sync::Arc<crate::keys::Record>]) -> Vec<Vec<u8>> {
-    use super::questions::{Answer, Known, RecordForm};
+    use super::questions::{Answer, Foretold, Known, RecordForm};
     let version = super::setup::VERSION.to_owned();
-    let task = Task { now: std::time::SystemTime::UNIX_EPOCH, context: String::new(), memory: Memory::Kept };
-    let records = found.iter().map(|record| Known::New(RecordForm::of(record))).collect();
+    let records = || Answer::Records(found.iter().map(|record| Known::New(RecordForm::of(record))).collect());
+    let foretold = || Foretold { question: Question::Anchors, answer: records() };
+    let now = std::time::SystemTime::UNIX_EPOCH;
+    let task = Task { now, context: String::new(), memory: Memory::Kept, ahead: vec![foretold()] };
+    let answer = |answer| octets(&Order::Answer { answer: Ok(answer), ahead: vec![foretold()] });
     vec![
         octets(&Order::Start { version, setup: Box::new(start) }),
         octets(&Order::Handle { mail: MailForm::of(mail), task }),
-        octets(&Order::Answer(Ok(Answer::Records(records)))),
-        octets(&Order::Answer(Ok(Answer::Octets(ByteBuf::from(vec![7; 64]))))),
-        octets(&Order::Answer(Ok(Answer::Secret(Some((0, crate::crypto::KeyAlgorithm::Ed25519)))))),
+        answer(records()),
+        answer(Answer::Octets(ByteBuf::from(vec![7; 64]))),
+        answer(Answer::Secret(Some((0, crate::crypto::KeyAlgorithm::Ed25519)))),
     ]
 }
 

@@ -121,7 +121,7 @@ impl Judge {
                     let marked = mail.mail(|octets| whole(octets, limits)).and_then(|mail| handler.mark(&mail));
                     Said::Marked(marked.map(|message| ByteBuf::from(message.into_octets())))
                 }
-                Order::Answer(_) | Order::Start { .. } => return Err(gone(&"an order that is out of place")),
+                Order::Answer { .. } | Order::Start { .. } => return Err(gone(&"an order that is out of place")),
             };
             self.link.say(&said)?;
         }
@@ -135,8 +135,8 @@ impl Judge {
     }
 
     fn begin(&self, task: Task, context: &impl Fn(String)) -> Result<()> {
-        let Task { now, context: of_log, memory } = task;
-        self.link.next_message(memory);
+        let Task { now, context: of_log, memory, ahead } = task;
+        self.link.next_message(memory, ahead)?;
         *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
         context(of_log);
         let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);

@@ -18,6 +18,7 @@ mod acceptance;
 mod answers;
 mod asked;
 mod channel;
+mod foreseen;
 mod forms;
 mod front;
 mod fronts;

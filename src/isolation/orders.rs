@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 
 use super::{
     forms::{MailForm, OutcomeForm, PostingForm},
-    questions::{Answer, Memory, Question},
+    questions::{Answer, Foretold, Memory, Question},
     setup::Setup,
 };
 use crate::{base::Result, sandbox::Enforced};
@@ -15,8 +15,8 @@ use crate::{base::Result, sandbox::Enforced};
 /// What a judge is told.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) enum Order {
-    /// The answer to its question.
-    Answer(Result<Answer>),
+    /// The answer to its question, and to some that it is expected to ask next.
+    Answer { answer: Result<Answer>, ahead: Vec<Foretold> },
     /// Make these copies of a posting.
     Copies { posting: PostingForm, numbers: Range<usize>, task: Task },
     /// Handle this mail.
@@ -35,6 +35,8 @@ pub(super) struct Task {
     /// What the log has of the connection and the message, to be written behind every line.
     pub(super) context: String,
     pub(super) memory: Memory,
+    /// What it is expected to ask.
+    pub(super) ahead: Vec<Foretold>,
 }
 
 /// What a judge says.

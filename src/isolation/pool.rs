@@ -17,9 +17,11 @@ use super::{
     acceptance::Acceptance,
     answers::{Answers, Told},
     channel::{Channel, gone},
+    foreseen,
     forms::{MailForm, OutcomeForm, PostingForm, undivided},
     orders::{Order, Said, Task},
     processes::{Ends, Process},
+    questions::Question,
     setup::{Setup, VERSION},
 };
 use crate::{
@@ -92,11 +94,12 @@ impl Pool {
         self.enforced
     }
 
-    /// What a judge makes of one order. A judge that ends is replaced, and the work is to be tried again.
+    /// What a judge makes of one order, told what it is foreseen to ask. A judge that ends is replaced, and the work is to be tried again.
     fn work<T>(
         &self,
         acceptance: &Acceptance,
         client: String,
+        foreseen: Vec<Question>,
         order: impl FnOnce(Task) -> Order,
         read: impl FnOnce(Said) -> Option<Result<T>>,
     ) -> Result<T> {
@@ -106,7 +109,8 @@ impl Pool {
         };
         let now = self.settings.clock.now();
         let memory = worker.told.next_message(client, now);
-        let task = Task { now, context: (self.settings.context)(), memory };
+        let ahead = self.answers.foretold(foreseen, &mut worker.told, acceptance);
+        let task = Task { now, context: (self.settings.context)(), memory, ahead };
         match worker.work(&order(task), &self.answers, acceptance) {
             Ok(said) => {
                 let put_off = worker.told.put_off().map_or(Ok(()), Err);
@@ -146,7 +150,7 @@ impl Handler for Pool {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let came = mail.message.clone();
         let acceptance = Acceptance::of(&mail.envelope.recipients, &self.settings.policy);
-        let client = client(&mail.submitter);
+        let (client, foreseen) = (client(&mail.submitter), foreseen::of_mail(&mail, &self.settings.policy));
         let form = MailForm::of(&mail);
         drop(mail);
         let limits = &self.settings.limits;
@@ -154,6 +158,7 @@ impl Handler for Pool {
         self.work(
             &acceptance,
             client,
+            foreseen,
             |task| Order::Handle { mail: form, task },
             |said| match said {
                 Said::Handled(handled) => Some(handled.and_then(outcome)),
@@ -169,6 +174,7 @@ impl Handler for Pool {
         self.work(
             &acceptance,
             format!("list {}", posting.list.address),
+            Vec::new(),
             |task| Order::Copies { posting: form, numbers, task },
             |said| match said {
                 Said::Copies(made) => Some(made.and_then(mails)),
@@ -182,6 +188,7 @@ impl Handler for Pool {
         let marked = self.work(
             &Acceptance::default(),
             client(&mail.submitter),
+            Vec::new(),
             |task| Order::Mark { mail: form, task },
             |said| match said {
                 Said::Marked(marked) => Some(marked),

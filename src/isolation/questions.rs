@@ -77,6 +77,13 @@ pub(super) enum Answer {
     TakesRequests(TakesRequests),
 }
 
+/// The answer to a question that was not asked yet.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Foretold {
+    pub(super) question: Question,
+    pub(super) answer: Answer,
+}
+
 /// Something that may be an answer several times: its octets are sent once.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) enum Known<T> {
@@ -124,7 +131,7 @@ pub(super) struct QueryForm {
 }
 
 /// [`Want`], with its own octets.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 enum WantForm {
     Address(Address),
     All,
@@ -144,6 +151,32 @@ pub(super) struct RecordForm {
     octets: ByteBuf,
     secrets: Vec<Handle>,
     capabilities: Option<Capabilities>,
+}
+
+impl Question {
+    /// Whether the answer may come from the network, and with it what older answers do not have.
+    pub(super) fn fetches(&self) -> bool {
+        match self {
+            Question::Find { query, .. } => query.reach == Reach::Network,
+            Question::Statements { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the answer to `foretold` is the answer to this.
+    pub(super) fn is(&self, foretold: &Question) -> bool {
+        match (self, foretold) {
+            (Question::Anchors, Question::Anchors) | (Question::Revocations, Question::Revocations) => true,
+            (
+                Question::Find { protocol, query: QueryForm { want, purpose, left: _, reach } },
+                Question::Find { protocol: its_protocol, query: its },
+            ) => (protocol, want, purpose, reach) == (its_protocol, &its.want, &its.purpose, &its.reach),
+            (Question::Secret { record, key }, Question::Secret { record: its_record, key: its_key }) => {
+                (record, key) == (its_record, its_key)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl UnwrapForm {

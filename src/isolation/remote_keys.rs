@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_bytes::ByteBuf;
@@ -12,7 +12,9 @@ use serde_bytes::ByteBuf;
 use super::{
     channel::{Channel, gone},
     orders::{Order, Said},
-    questions::{Answer, Fetching, Known, Memory, QueryForm, Question, RecordForm, TakesRequests, UnwrapForm, left},
+    questions::{
+        Answer, Fetching, Foretold, Known, Memory, QueryForm, Question, RecordForm, TakesRequests, UnwrapForm, left,
+    },
 };
 use crate::{
     base::{Error, Result, Secret},
@@ -36,11 +38,27 @@ struct State {
     channel: Channel<File>,
     records: Vec<Arc<Record>>,
     statements: Vec<Arc<[u8]>>,
+    /// What was told before it was asked. Each of it is used once.
+    ahead: Vec<Ahead>,
+}
+
+/// The answer to a question that is expected, and until when it counts.
+struct Ahead {
+    until: Instant,
+    question: Question,
+    heard: Heard,
+}
+
+/// An answer, with what its numbers stand for.
+enum Heard {
+    Other(Answer),
+    Records(Vec<Arc<Record>>),
+    Statements(Vec<Arc<[u8]>>),
 }
 
 impl Link {
     pub(super) fn new(channel: Channel<File>) -> Link {
-        Link(Mutex::new(State { channel, records: Vec::new(), statements: Vec::new() }))
+        Link(Mutex::new(State { channel, records: Vec::new(), statements: Vec::new(), ahead: Vec::new() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -55,16 +73,24 @@ impl Link {
         self.state().channel.receive()
     }
 
-    pub(super) fn next_message(&self, memory: Memory) {
+    /// # Errors
+    ///
+    /// `TryAgain`: the other process names what it did not tell.
+    pub(super) fn next_message(&self, memory: Memory, ahead: Vec<Foretold>) -> Result<()> {
+        let mut state = self.state();
         if memory == Memory::Cleared {
-            let mut state = self.state();
             state.records.clear();
             state.statements.clear();
         }
+        state.ahead.clear();
+        state.hear_ahead(ahead)
     }
 
     fn ask(&self, question: Question) -> Result<Answer> {
-        self.state().ask(question)
+        match self.state().ask(question)? {
+            Heard::Other(answer) => Ok(answer),
+            Heard::Records(_) | Heard::Statements(_) => Err(other()),
+        }
     }
 
     fn octets(&self, question: Question) -> Result<Vec<u8>> {
@@ -75,26 +101,63 @@ impl Link {
     }
 
     fn records(&self, question: Question) -> Result<Vec<Arc<Record>>> {
-        let mut state = self.state();
-        let Answer::Records(found) = state.ask(question)? else { return Err(other()) };
-        let record = |form: RecordForm| Arc::new(form.record());
-        found.into_iter().map(|one| known(&mut state.records, one, record)).collect()
+        match self.state().ask(question)? {
+            Heard::Records(found) => Ok(found),
+            Heard::Other(_) | Heard::Statements(_) => Err(other()),
+        }
     }
 
     fn statements(&self, question: Question) -> Result<Vec<Arc<[u8]>>> {
-        let mut state = self.state();
-        let Answer::Statements(found) = state.ask(question)? else { return Err(other()) };
-        found.into_iter().map(|one| known(&mut state.statements, one, |der| der.into_vec().into())).collect()
+        match self.state().ask(question)? {
+            Heard::Statements(found) => Ok(found),
+            Heard::Other(_) | Heard::Records(_) => Err(other()),
+        }
     }
 }
 
 impl State {
-    fn ask(&mut self, question: Question) -> Result<Answer> {
-        self.channel.send(&Said::Question(question))?;
-        match self.channel.receive()? {
-            Order::Answer(answer) => answer,
-            _ => Err(other()),
+    fn ask(&mut self, question: Question) -> Result<Heard> {
+        if question.fetches() {
+            // What is fetched may be a revocation, or another key.
+            self.ahead.clear();
         }
+        if let Some(place) = self.ahead.iter().position(|ahead| question.is(&ahead.question)) {
+            let Ahead { until, heard, .. } = self.ahead.swap_remove(place);
+            if Instant::now() < until {
+                return Ok(heard);
+            }
+        }
+        self.channel.send(&Said::Question(question))?;
+        let Order::Answer { answer, ahead } = self.channel.receive()? else { return Err(other()) };
+        // Numbers are given in the order of the answers.
+        let heard = answer.and_then(|answer| self.hear(answer));
+        self.hear_ahead(ahead)?;
+        heard
+    }
+
+    fn hear_ahead(&mut self, ahead: Vec<Foretold>) -> Result<()> {
+        let until = Instant::now() + AHEAD;
+        for Foretold { question, answer } in ahead {
+            let heard = self.hear(answer)?;
+            self.ahead.push(Ahead { until, question, heard });
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, answer: Answer) -> Result<Heard> {
+        Ok(match answer {
+            Answer::Records(found) => {
+                let record = |form: RecordForm| Arc::new(form.record());
+                let found = found.into_iter().map(|one| known(&mut self.records, one, record));
+                Heard::Records(found.collect::<Result<_>>()?)
+            }
+            Answer::Statements(found) => {
+                let statement = |der: ByteBuf| der.into_vec().into();
+                let found = found.into_iter().map(|one| known(&mut self.statements, one, statement));
+                Heard::Statements(found.collect::<Result<_>>()?)
+            }
+            answer => Heard::Other(answer),
+        })
     }
 }
 
@@ -272,3 +335,7 @@ impl Membership for RemoteMembers {
         }
     }
 }
+
+/// How long an answer counts that was told before it was asked: what changes in the home meanwhile is not in it. Source: a message is handled in a few
+/// milliseconds. Where it takes longer, the judge asks.
+const AHEAD: Duration = Duration::from_millis(100);

@@ -19,7 +19,8 @@ use crate::{
 /// Keys that are asked each question once: later answers are those of the first time, whatever changed since. Make one for each message;
 /// one around those of many messages saves them the look-ups of the others.
 ///
-/// Certificates, trust anchors and revocation statements are remembered. Errors and [`Want::All`] are not: the first may pass, and the second
+/// Certificates, trust anchors and revocation statements are remembered. A certificate that was found with another question on this machine is not asked
+/// for again: all copies of it were found then. Errors and [`Want::All`] are not: the first may pass, and the second
 /// may be the whole store.
 ///
 /// All questions of the message that may ask other hosts have one deadline. It begins with the first of them.
@@ -112,6 +113,14 @@ impl Keys for Snapshot<'_> {
         if known.len() >= MAX_QUESTIONS {
             return Ok(found);
         }
+        // To decrypt, a source that failed may be missing.
+        if query.reach == Reach::Local && query.purpose != Purpose::Decrypt {
+            for record in &found {
+                let question = (protocol, query.purpose, Wanted::Certificate(record.fingerprint().clone()));
+                let is_copy = |other: &&Arc<Record>| other.fingerprint() == record.fingerprint();
+                known.entry(question).or_insert_with(|| found.iter().filter(is_copy).cloned().collect());
+            }
+        }
         Ok(known.entry(question).or_insert(found).clone())
     }
 
@@ -169,3 +178,51 @@ impl fmt::Debug for Snapshot<'_> {
 /// Questions that are remembered. Source: one message may ask fewer (`Limits::signatures`, `Limits::session_keys`, for each layer), and the answers to so many of
 /// different messages take 20 MB.
 const MAX_QUESTIONS: usize = 50_000;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{base::Error, keys::Memory};
+
+    /// Keys that count the questions to them.
+    struct Counted(Memory, AtomicUsize);
+
+    impl Keys for Counted {
+        fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            self.0.find(protocol, query)
+        }
+
+        fn secret(&self, _: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+            Err(Error::no_key(key))
+        }
+    }
+
+    #[test]
+    fn what_was_found_by_another_question_is_not_asked_for_again() {
+        let (one, other) = (Handle::from_octets(&[1; 20]), Handle::from_octets(&[2; 20]));
+        let alice = Address::parse("alice@example.org").unwrap();
+        let mut memory = Memory::new();
+        for (fingerprint, octets) in [(&one, 1), (&one, 2), (&other, 3)] {
+            let record = Record::new(ProtocolName::Smime, fingerprint.clone(), vec![octets], []);
+            memory.add(record.with_claimed([alice.clone()]));
+        }
+        let keys = Counted(memory, AtomicUsize::new(0));
+        let count = &keys.1;
+        let asked = |keys: &Snapshot<'_>, purpose, want| -> (Vec<u8>, usize) {
+            let found = keys.find(ProtocolName::Smime, &Query::new(purpose, want)).unwrap();
+            let octets = found.iter().flat_map(|record| record.bytes().to_vec()).collect();
+            (octets, count.load(Ordering::SeqCst))
+        };
+        let snapshot = Snapshot::new(&keys, Duration::ZERO);
+        assert_eq!(asked(&snapshot, Purpose::Verify, Want::Address(&alice)), (vec![1, 2, 3], 1));
+        assert_eq!(asked(&snapshot, Purpose::Verify, Want::Certificate(&one)), (vec![1, 2], 1));
+        assert_eq!(asked(&snapshot, Purpose::Verify, Want::Certificate(&other)), (vec![3], 1));
+        // Another purpose may be answered from elsewhere.
+        assert_eq!(asked(&snapshot, Purpose::Sign, Want::Certificate(&one)), (vec![1, 2], 2));
+        assert_eq!(asked(&snapshot, Purpose::Decrypt, Want::Handle(&one)), (vec![1, 2], 3));
+        assert_eq!(asked(&snapshot, Purpose::Decrypt, Want::Certificate(&one)), (vec![1, 2], 4));
+    }
+}
