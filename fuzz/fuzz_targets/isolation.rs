@@ -358,7 +358,7 @@ fn case(submitter: Submitter, recipients: &[&str], others: &[&str]) -> Case {
         format!("From: Alice <alice@example.org>\r\nTo: {}\r\nSubject: hello\r\n\r\nhello\r\n", recipients[0]);
     let message = Message::received(message.into_bytes(), &mut Budget::new(Limits::default())).unwrap();
     let allowed = recipients.iter().chain(others).map(|one| address(one)).collect();
-    Case { mail: Mail { envelope, submitter, message }, allowed }
+    Case { mail: Mail { envelope, submitter, client: None, message }, allowed }
 }
 
 fn keys() -> Memory {

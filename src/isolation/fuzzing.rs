@@ -20,7 +20,7 @@ use crate::{
     base::{Clock, FixedClock, Limits, Result, Secret},
     crypto::{Scheme, Unwrap},
     engine::{Outcome, Posting},
-    keys::{Handle, ProtocolName, Purpose, Query, Want},
+    keys::{Handle, ProtocolName, Purpose, Query, UseClient, Want},
     mail::{Address, Mail, Message},
     policy::{Command, Policy, Request},
 };
@@ -95,7 +95,7 @@ impl Known<'_> {
     fn attend(self, said: &[u8], acceptance: &Acceptance, order: impl FnOnce(Task) -> Order) -> Result<Said> {
         let mut told = Told::default();
         let now = self.now.now();
-        let memory = told.next_message("unknown".to_owned(), now);
+        let memory = told.next_message(UseClient::stranger(None), now);
         let order = order(Task { now, context: String::new(), memory });
         self.answers.attend(&mut Channel::new(Script { said, heard: 0 }), &order, &mut told, acceptance)
     }

@@ -25,6 +25,7 @@ use crate::{
     base::{Clock, Error, Kind, Limits, Result, Secret},
     crypto::Legacy,
     engine::{Handler, Outcome, Posting},
+    keys::UseClient,
     mail::{Mail, Message, Submitter},
     policy::Policy,
     sandbox::Enforced,
@@ -95,7 +96,7 @@ impl Pool {
     fn work<T>(
         &self,
         acceptance: &Acceptance,
-        client: String,
+        client: UseClient,
         order: impl FnOnce(Task) -> Order,
         read: impl FnOnce(Said) -> Option<Result<T>>,
     ) -> Result<T> {
@@ -145,7 +146,7 @@ impl Handler for Pool {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let came = mail.message.clone();
         let acceptance = Acceptance::of(&mail.envelope.recipients, &self.settings.policy);
-        let client = client(&mail.submitter);
+        let client = client(&mail);
         let form = MailForm::of(&mail);
         drop(mail);
         let limits = &self.settings.limits;
@@ -167,7 +168,7 @@ impl Handler for Pool {
         let mails = |forms: Vec<MailForm>| acceptance.copies(forms, &self.settings.limits);
         self.work(
             &acceptance,
-            format!("list {}", posting.list.address),
+            UseClient::Known(format!("list {}", posting.list.address)),
             |task| Order::Copies { posting: form, numbers, task },
             |said| match said {
                 Said::Copies(made) => Some(made.and_then(mails)),
@@ -180,7 +181,7 @@ impl Handler for Pool {
         let form = MailForm::of(mail);
         let marked = self.work(
             &Acceptance::default(),
-            client(&mail.submitter),
+            client(mail),
             |task| Order::Mark { mail: form, task },
             |said| match said {
                 Said::Marked(marked) => Some(marked),
@@ -254,13 +255,13 @@ impl Drop for Worker {
     }
 }
 
-/// A name for the client that a mail came from. Who is unknown has one in common: what they name themselves by is free to choose.
-fn client(submitter: &Submitter) -> String {
-    match submitter {
-        Submitter::Authenticated(login) => format!("login {login}"),
-        Submitter::Host => "host".to_owned(),
-        Submitter::Trusted => "trusted".to_owned(),
-        Submitter::Unknown => "unknown".to_owned(),
+/// The client that a mail came from. One that is unknown is told from others by its address: what it names itself by is free to choose.
+fn client(mail: &Mail) -> UseClient {
+    match &mail.submitter {
+        Submitter::Authenticated(login) => UseClient::Known(format!("login {login}")),
+        Submitter::Host => UseClient::Known("host".to_owned()),
+        Submitter::Trusted => UseClient::Known("trusted".to_owned()),
+        Submitter::Unknown => UseClient::stranger(mail.client),
     }
 }
 
