@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-use super::channel::gone;
+use super::{
+    bounds::{Bounded, Sizes},
+    channel::gone,
+};
 use crate::{
     base::{Budget, Error, Limits, Result},
     engine::{Asked, Judged, Outcome, Posting, Times, Unopened, UsedKeys},
@@ -20,6 +23,12 @@ pub(super) struct MailForm {
     submitter: Submitter,
     client: Option<IpAddr>,
     octets: MessageOctets,
+}
+
+impl Bounded for MailForm {
+    fn most(_: u8, sizes: &Sizes) -> u32 {
+        sizes.made
+    }
 }
 
 /// The octets of a message, which are sent from where they lie.

@@ -19,6 +19,7 @@ use std::{
 use serde_bytes::ByteBuf;
 
 use super::{
+    bounds::Sizes,
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, named, undivided},
     passing,
@@ -41,6 +42,8 @@ pub struct Backend {
     pub lists: Vec<Lists>,
     /// What one message may cost.
     pub limits: Limits,
+    /// Recipients that one may have.
+    pub recipients: usize,
     /// Answers what is asked about the keys.
     pub health: Box<dyn Fn(HealthQuestion) -> HealthAnswer + Send + Sync>,
     /// What is counted here, on its way to the front.
@@ -166,38 +169,41 @@ impl Backends {
         self.lock().get(&number).cloned().ok_or_else(|| gone(&"it names a configuration that is not in force"))
     }
 
-    /// Answers on one connection, until it ends.
-    fn serve(&self, connection: OwnedFd) -> Result<()> {
+    /// Answers on one connection, until it ends. `end` ends a front that says what it may not.
+    fn serve(&self, connection: OwnedFd, end: &dyn Fn()) -> Result<()> {
         let mut channel = Channel::new(UnixStream::from(connection));
-        match channel.receive()? {
-            Purpose::Outgoing(number) => {
-                let backend = self.get(number)?;
-                backend.mailer.open(channel);
-                Ok(())
-            }
-            Purpose::Requests(number) => {
-                let backend = self.get(number)?;
-                // A front that ends closes its end.
-                while let Ok(request) = channel.receive() {
-                    let said = backend.answer(request);
-                    channel.send(&Response { said, counts: backend.counts.next_counts() })?;
+        let Some(purpose) = channel.receive_next().inspect_err(|_| end())? else { return Ok(()) };
+        let (Purpose::Outgoing(number) | Purpose::Requests(number)) = purpose;
+        let backend = self.get(number)?;
+        let mut channel = channel.with(Sizes::of(&backend.limits, backend.recipients));
+        if matches!(purpose, Purpose::Outgoing(_)) {
+            backend.mailer.open(channel);
+            return Ok(());
+        }
+        while let Some(request) = channel.receive_next().inspect_err(|_| end())? {
+            let response = Response { said: backend.answer(request), counts: backend.counts.next_counts() };
+            match channel.send(&response) {
+                // Another time it would be as long.
+                Err(error) if error.is_over_budget() => {
+                    channel.send(&Response { said: response.said.refused(error), ..response })?;
                 }
-                Ok(())
+                sent => sent?,
             }
         }
+        Ok(())
     }
 
-    /// Takes connections, until the front is gone.
-    fn take(&self, passing: &UnixStream) {
+    /// Takes connections, until the front is gone. `end` ends it.
+    fn take(&self, passing: &UnixStream, end: &Arc<dyn Fn() + Send + Sync>) {
         while let Ok(Some(connection)) = passing::take(passing) {
             if self.connections.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTIONS {
                 self.connections.fetch_sub(1, Ordering::SeqCst);
                 tracing::error!(event = "front-failed", error = "too many connections");
                 continue;
             }
-            let backends = self.clone();
+            let (backends, end) = (self.clone(), Arc::clone(end));
             let started = thread::Builder::new().name("front".to_owned()).spawn(move || {
-                if let Err(error) = backends.serve(connection) {
+                if let Err(error) = backends.serve(connection, &*end) {
                     tracing::error!(event = "front-failed", %error);
                 }
                 backends.connections.fetch_sub(1, Ordering::SeqCst);
@@ -255,9 +261,22 @@ impl FrontProcess {
         let _ = front.orders.send(&start);
         sockets.iter().try_for_each(|(_, _, socket)| passing::pass(&passing, socket)).map_err(io)?;
         let backends = backends.clone();
-        thread::Builder::new().name("connections".to_owned()).spawn(move || backends.take(&passing)).map_err(io)?;
+        let faulty = Arc::clone(&child);
+        let end: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+            // Where it cannot be locked, its end is waited for.
+            let _ = faulty.try_lock().map(|mut child| child.kill());
+        });
+        let ends = Arc::clone(&end);
+        thread::Builder::new()
+            .name("connections".to_owned())
+            .spawn(move || backends.take(&passing, &ends))
+            .map_err(io)?;
         let hearing = move || {
-            while let Ok(report) = reports.receive() {
+            while let Some(report) = reports.receive_next().unwrap_or_else(|error| {
+                tracing::error!(event = "front-failed", %error);
+                end();
+                None
+            }) {
                 hear(Heard::Report(report));
             }
             hear(Heard::Ended(child.lock().unwrap_or_else(PoisonError::into_inner).wait()));

@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 use super::{
     acceptance::Acceptance,
     answers::{Answers, Told},
+    bounds::Sizes,
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, PostingForm},
     orders::{Order, Said, Task},
@@ -97,7 +98,8 @@ impl Known<'_> {
         let now = self.now.now();
         let memory = told.next_message(UseClient::stranger(None), now);
         let order = order(Task { now, context: String::new(), memory });
-        self.answers.attend(&mut Channel::new(Script { said, heard: 0 }), &order, &mut told, acceptance)
+        let mut channel = Channel::new(Script { said, heard: 0 }).with(Sizes::of(self.limits, 10));
+        self.answers.attend(&mut channel, &order, &mut told, acceptance)
     }
 }
 
@@ -167,6 +169,7 @@ pub fn start() -> super::Setup {
         tenant: None,
         legacy: crate::crypto::Legacy::Refuse,
         memory: 1 << 28,
+        sizes: Sizes { received: 1 << 20, made: 1 << 20 },
         marker: ByteBuf::from(Secret::from("0123456789abcdef").expose().to_vec()),
         fetching: super::questions::Fetching::No,
     }

@@ -17,6 +17,7 @@
 mod acceptance;
 mod answers;
 mod asked;
+mod bounds;
 mod channel;
 mod forms;
 mod front;

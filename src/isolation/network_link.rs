@@ -86,7 +86,7 @@ impl Link {
         // The command holds the other end of the connection.
         drop(command);
         let started = (|| {
-            let mut reading = Channel::within(own.try_clone().map_err(io)?, MOST_SAID);
+            let mut reading = Channel::new(own.try_clone().map_err(io)?);
             let mut channel = Channel::new(own.try_clone().map_err(io)?);
             channel.send(&Call::Start { version: VERSION.to_owned(), ports: ports.clone() })?;
             let Reply::Ready(enforced) = reading.receive()? else {
@@ -336,7 +336,5 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 const MOST_AT_ONCE: usize = 256 << 20;
 /// Octets that each question counts for at least: the memory of its thread and its buffers.
 const LEAST: usize = 1 << 20;
-/// Octets of one answer. Source: twice a CRL (discover/status/place.rs).
-const MOST_SAID: u32 = 32 << 20;
 /// Characters of a reason.
 const MAX_REASON: usize = 1_000;

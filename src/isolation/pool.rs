@@ -16,6 +16,7 @@ use serde_bytes::ByteBuf;
 use super::{
     acceptance::Acceptance,
     answers::{Answers, Told},
+    bounds::Sizes,
     channel::{Channel, gone},
     forms::{MailForm, OutcomeForm, PostingForm, undivided},
     orders::{Order, Said, Task},
@@ -49,6 +50,8 @@ pub struct PoolSettings {
     pub policy: Policy,
     /// What one message may cost.
     pub limits: Limits,
+    /// Recipients that one may have.
+    pub recipients: usize,
     /// Judges that are kept when there is no work. Where it is one, none is kept before there was work.
     pub kept: usize,
     /// The time.
@@ -205,13 +208,15 @@ impl Worker {
         let child = command.stdin(OwnedFd::from(other)).stdout(Stdio::null()).spawn().map_err(io)?;
         // The command holds the other end of the connection.
         drop(command);
-        let mut worker = Worker { child, channel: Channel::new(own), told: Told::default(), handled: 0 };
+        let sizes = Sizes::of(&settings.limits, settings.recipients);
+        let mut worker = Worker { child, channel: Channel::new(own).with(sizes), told: Told::default(), handled: 0 };
         let setup = Box::new(Setup {
             path: settings.path.clone(),
             texts: settings.texts.clone(),
             tenant: settings.tenant.clone(),
             legacy: settings.legacy,
             memory: memory(&settings.limits),
+            sizes,
             marker: ByteBuf::from(settings.marker.expose().to_vec()),
             fetching: answers.fetching(),
         });

@@ -61,6 +61,7 @@ fn pool_with(given: &str, ended: &Arc<AtomicUsize>, uses: KeyUses) -> Pool {
         legacy: Default::default(),
         policy: with_list(),
         limits: Limits::default(),
+        recipients: 100,
         kept: 2,
         clock: Arc::new(SystemClock),
         ended: Box::new(move || {
