@@ -55,8 +55,8 @@ impl Front {
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         let io = |error: io::Error| gone(&error);
         let control = UnixStream::from(OwnedFd::from(control));
-        let passing = Arc::new(UnixStream::from(OwnedFd::from(passing)));
-        let reports = Arc::new(Mutex::new(Channel::new(control.try_clone().map_err(io)?)));
+        let passing = UnixStream::from(OwnedFd::from(passing));
+        let reports = control.try_clone().map_err(io)?;
         let mut orders = Channel::new(control);
         let Order::Start { version, loaded, sockets } = orders.receive()? else {
             return Err(gone(&"its first order is not to start"));
@@ -69,7 +69,7 @@ impl Front {
             let socket = passing::take(&passing).map_err(io)?.ok_or_else(|| gone(&"it ended"))?;
             given.push((name, family, socket));
         }
-        Ok((Front { orders, link: FrontLink { reports, passing } }, loaded, given))
+        Ok((Front { orders, link: FrontLink::new(reports, passing) }, loaded, given))
     }
 
     /// Waits for the next configuration; `None`: this process is to stop.
@@ -87,6 +87,10 @@ impl Front {
 }
 
 impl FrontLink {
+    pub(super) fn new(reports: UnixStream, passing: UnixStream) -> FrontLink {
+        FrontLink { reports: Arc::new(Mutex::new(Channel::new(reports))), passing: Arc::new(passing) }
+    }
+
     /// The process with the keys, for the load with this number, and messages within `limits` to so many recipients. `context` is what the log has of the current
     /// connection and message.
     pub fn remote(

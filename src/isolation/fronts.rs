@@ -21,14 +21,15 @@ use serde_bytes::ByteBuf;
 use super::{
     bounds::Sizes,
     channel::{Channel, gone},
-    forms::{MailForm, OutcomeForm, named, undivided},
+    forms::{MailForm, OutcomeForm, PostingForm, named, undivided},
     passing,
+    posted::Posted,
     requests::{Family, HealthAnswer, HealthQuestion, Loaded, Order, Purpose, Report, Request, Response, Said},
     setup::VERSION,
 };
 use crate::{
     base::{Error, Limits, Result},
-    engine::Handler,
+    engine::{Handler, Outcome},
     mail::Mail,
     policy::Lists,
     report::PassedCounts,
@@ -54,7 +55,13 @@ pub struct Backend {
     pub program: Option<HandOver>,
     /// The front, as far as it sends mails of the service itself.
     pub mailer: Arc<Mailer>,
+    /// The posts that the front was told of.
+    pub posted: PostedMail,
 }
+
+/// The posts that a front was told of, for [`Backend`]. By default none.
+#[derive(Debug, Default)]
+pub struct PostedMail(Posted);
 
 /// Hands a mail over.
 pub type HandOver = Box<dyn Fn(&Mail) -> Result<()> + Send + Sync>;
@@ -70,12 +77,18 @@ impl Backend {
         (self.context)(context);
     }
 
-    fn answer(&self, request: Request) -> Said {
+    /// The front asks for the copies of these posts from now on.
+    pub(super) fn tell(&self, outcome: &Outcome) {
+        outcome.postings.iter().for_each(|posting| self.posted.0.note(&PostingForm::of(posting)));
+    }
+
+    pub(super) fn answer(&self, request: Request) -> Said {
         let read = |octets: ByteBuf| undivided(octets, &self.limits);
         match request {
             Request::Copies { listener, posting, numbers, context } => {
                 self.enter(context);
                 let made = named(&self.lists, posting.list()).and_then(|list| {
+                    self.posted.0.check(&posting)?;
                     let posting = posting.posting(list, read)?;
                     self.handler(&listener)?.copies(&posting, numbers)
                 });
@@ -86,6 +99,7 @@ impl Backend {
                 let handled = mail.mail(read).and_then(|mail| {
                     let came = mail.message.clone();
                     let outcome = self.handler(&listener)?.handle(mail)?;
+                    self.tell(&outcome);
                     Ok(Box::new(OutcomeForm::of(&outcome, &came)))
                 });
                 Said::Handled(handled)

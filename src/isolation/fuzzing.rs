@@ -1,4 +1,7 @@
-//! The service at a connection without a process at the other end, for the fuzz target `isolation`.
+//! The service at a connection without a process at the other end, for the fuzz targets `isolation`, `front` and `network`.
+
+pub mod front;
+pub mod network;
 
 use std::{
     io::{self, Read, Write},
@@ -26,10 +29,16 @@ use crate::{
     policy::{Command, Policy, Request},
 };
 
-/// A judge that says this, whatever it is told.
+/// A process that says this, whatever it is told.
 struct Script<'a> {
     said: &'a [u8],
-    heard: usize,
+    heard: Vec<u8>,
+}
+
+impl Script<'_> {
+    fn of(said: &[u8]) -> Script<'_> {
+        Script { said, heard: Vec::new() }
+    }
 }
 
 impl Read for Script<'_> {
@@ -40,8 +49,8 @@ impl Read for Script<'_> {
 
 impl Write for Script<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.heard += octets.len();
-        assert!(self.heard < MOST_HEARD, "one message costs too much");
+        self.heard.extend(octets);
+        assert!(self.heard.len() < MOST_HEARD, "one message costs too much");
         Ok(octets.len())
     }
 
@@ -98,7 +107,7 @@ impl Known<'_> {
         let now = self.now.now();
         let memory = told.next_message(UseClient::stranger(None), now);
         let order = order(Task { now, context: String::new(), memory });
-        let mut channel = Channel::new(Script { said, heard: 0 }).with(Sizes::of(self.limits, 10));
+        let mut channel = Channel::new(Script::of(said)).with(Sizes::of(self.limits, 10));
         self.answers.attend(&mut channel, &order, &mut told, acceptance)
     }
 }
@@ -180,5 +189,5 @@ fn octets(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, Vec::new()).expect("the values of this program are written")
 }
 
-/// Octets that are said to one judge for one message, in answer to at most 16 KiB.
+/// Octets that are said to one process, in answer to at most 16 KiB.
 const MOST_HEARD: usize = 64 << 20;

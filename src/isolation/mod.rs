@@ -32,6 +32,7 @@ mod network_role;
 mod orders;
 mod passing;
 mod pool;
+mod posted;
 mod questions;
 mod remote_keys;
 mod requests;
@@ -39,7 +40,7 @@ mod setup;
 
 pub use answers::Answers;
 pub use front::{Ending, Front, FrontLink, GivenSocket, Outgoing, Remote};
-pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket};
+pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket, PostedMail};
 pub use judge::Judge;
 pub use network_process::{NetworkProcess, RemoteAccess};
 pub use network_role::NetworkRole;

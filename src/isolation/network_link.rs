@@ -174,9 +174,7 @@ impl Link {
             self.shared.end(&error);
         }
         match answer.recv_timeout(left + GRACE) {
-            Ok(Ok(found)) if found.octets() > most => Err(self.end(&"it says more than it may")),
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(failure)) => Err(plain(failure)),
+            Ok(answer) => bounded(answer, most).unwrap_or_else(|| Err(self.end(&"it says more than it may"))),
             Err(RecvTimeoutError::Disconnected) => Err(self.shared.failure()),
             Err(RecvTimeoutError::Timeout) => {
                 // Its answer is still counted, and nobody waits for it.
@@ -304,6 +302,18 @@ fn end(child: &mut Child) -> io::Result<ExitStatus> {
 
 fn how_ended(status: io::Result<ExitStatus>) -> String {
     status.map_or_else(|error| error.to_string(), |status| status.to_string())
+}
+
+/// An answer of a process that may have been changed; `None`: it has more than `most` octets.
+pub(super) fn bounded(
+    answer: std::result::Result<Found, Failure>,
+    most: usize,
+) -> Option<std::result::Result<Found, Failure>> {
+    match answer {
+        Ok(found) if found.octets() > most => None,
+        Ok(found) => Some(Ok(found)),
+        Err(failure) => Some(Err(plain(failure))),
+    }
 }
 
 /// A reason of a process that may have been changed: one line, not too long.

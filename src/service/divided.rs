@@ -165,6 +165,7 @@ impl Divided {
             context: Arc::new(move |context| roles.enter(context)),
             program: program.map(|program| Box::new(move |mail: &Mail| program.hand_over(mail)) as HandOver),
             mailer,
+            posted: Default::default(),
         })
     }
 
