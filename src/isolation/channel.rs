@@ -252,6 +252,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use proptest::prelude::*;
+    use serde::Deserialize;
 
     use super::{
         super::{
@@ -394,7 +395,7 @@ mod tests {
     /// A judge must not make the service allocate for millions of names, each an octet long.
     #[test]
     fn many_short_parts_are_fewer_octets_than_a_message() {
-        let mut measured = |value: &(u8, Vec<Vec<u8>>, u8)| {
+        let measured = |value: &(u8, Vec<Vec<u8>>, u8)| {
             let sent = Channel::new(Writes::default()).send(value);
             let octets = postcard::to_extend(value, Vec::new()).unwrap();
             let mut reader = Deserializer::from_flavor(Reading { structure: 1_000, octets: &octets });

@@ -326,3 +326,174 @@ impl Drop for FrontProcess {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections of the front at once. Source: one for each message that is handled, of which there are as many as processors, and a few for the monitor.
 const MOST_CONNECTIONS: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::{
+        engine::Posting,
+        isolation::bounds,
+        mail::{Address, Envelope, ForwardPath, Message, ReversePath, Submitter},
+        policy::{
+            FixedMembers, FromField, Gets, List, Member, Members, Origin, Otherwise, Posters, ReplyTo, Rule,
+            Subscription, WithoutKey,
+        },
+    };
+
+    /// Says for each mail that there is nothing to do, and makes no copies.
+    struct Idle;
+
+    impl Handler for Idle {
+        fn handle(&self, _: Mail) -> Result<Outcome> {
+            Err(Error::usage("handled"))
+        }
+
+        fn copies(&self, _: &Posting, _: std::ops::Range<usize>) -> Result<Vec<Mail>> {
+            Err(Error::usage("copied"))
+        }
+
+        fn mark(&self, _: &Mail) -> Result<Message> {
+            Err(Error::usage("marked"))
+        }
+    }
+
+    fn backend() -> Backend {
+        let mut lists = Lists::default();
+        lists.insert(list());
+        Backend {
+            handlers: [("relay", Arc::new(Idle) as Arc<dyn Handler>)].into(),
+            lists: vec![lists],
+            limits: Limits { message: 1_000, ..Limits::default() },
+            recipients: 1,
+            health: Box::new(|_| HealthAnswer::ClockSkew(None)),
+            counts: Arc::default(),
+            context: Arc::new(drop),
+            program: None,
+            mailer: Arc::default(),
+            posted: PostedMail::default(),
+        }
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn list() -> List {
+        let member = Member { address: address("one@example.net"), gets: None, protocols: Vec::new() };
+        List {
+            address: address("dev@example.org"),
+            owners: Vec::new(),
+            description: None,
+            members: Members(Arc::new(FixedMembers([member].into()))),
+            post: Posters::Members,
+            otherwise: Otherwise::Reject,
+            moderators: Vec::new(),
+            requires: Default::default(),
+            gets: Gets::Sign,
+            without_key: WithoutKey::Skip,
+            rule: Rule::default(),
+            from: FromField::Keep,
+            reply_to: ReplyTo::Author,
+            subscription: Subscription::Closed,
+            unsubscribe: None,
+        }
+    }
+
+    fn message(octets: usize) -> Message {
+        let text = format!("From: a@example.org\r\n\r\n{}", "x".repeat(octets));
+        Message::undivided(text.into_bytes(), &Limits::default()).unwrap()
+    }
+
+    fn mail(octets: usize) -> MailForm {
+        let recipients = vec![ForwardPath { address: address("a@example.org"), parameters: Vec::new() }];
+        let envelope = Envelope { sender: ReversePath::default(), recipients };
+        MailForm::of(&Mail { envelope, submitter: Submitter::Unknown, client: None, message: message(octets) })
+    }
+
+    /// What a front is answered, and whether it is ended, when it says this on a connection of its own.
+    fn serve(say: impl FnOnce(&mut Channel<UnixStream>) + Send) -> (Result<()>, usize) {
+        let backends = Backends::default();
+        backends.add(1, backend());
+        let (own, other) = UnixStream::pair().unwrap();
+        let ended = AtomicUsize::new(0);
+        let served = thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut channel = Channel::new(own);
+                channel.send(&Purpose::Requests(1)).unwrap();
+                let limits = Limits { message: 1_000, ..Limits::default() };
+                say(&mut channel.with(Sizes::of(&limits, 1)));
+            });
+            backends.serve(OwnedFd::from(other), &|| _ = ended.fetch_add(1, Ordering::SeqCst))
+        });
+        (served, ended.into_inner())
+    }
+
+    fn handle(octets: usize) -> Request {
+        Request::Handle { listener: "relay".to_owned(), mail: mail(octets), context: String::new() }
+    }
+
+    #[test]
+    fn a_front_that_says_too_much_is_ended() {
+        let most = 1_000 + Limits::default().unread_header() + 2_048 + bounds::STRUCTURE;
+        let (served, ended) = serve(|channel| {
+            channel.send(&handle(1_000)).unwrap();
+            let response: Response = channel.receive().unwrap();
+            assert!(matches!(response.said, Said::Handled(Err(error)) if error.to_string() == "handled"));
+            // One that is unchanged cannot say more either.
+            assert!(channel.send(&handle(most)).unwrap_err().is_over_budget());
+            // A mail, of one octet more than a mail has.
+            let length = u32::try_from(most + 1).unwrap().to_le_bytes();
+            (&mut channel.stream()).write_all(&[&length, &[1_u8][..]].concat()).unwrap();
+            assert!(channel.receive::<Response>().is_err());
+        });
+        assert!(served.unwrap_err().to_string().ends_with("it says more than it may"));
+        assert_eq!(ended, 1);
+        let (served, ended) = serve(|channel| (&mut channel.stream()).write_all(&[1, 0, 0, 0, 99]).unwrap());
+        assert!(served.is_err() && ended == 1, "no such request");
+        let (served, ended) = serve(|channel| channel.send(&handle(1)).unwrap());
+        assert!(ended == 0, "it left before it was answered: {served:?}");
+    }
+
+    /// What is posted was decided here: a front cannot have a list sign what it likes, nor carry out a command that nobody sent.
+    #[test]
+    fn copies_are_made_of_posts_that_the_front_was_told_of() {
+        let posting = |text: &str| {
+            let content = Message::undivided(text.as_bytes().to_vec(), &Limits::default()).unwrap();
+            Posting {
+                list: list(),
+                origin: Origin::default(),
+                groups: Vec::new(),
+                copies: Vec::new(),
+                content: content.clone(),
+                clear: content,
+                parameters: Vec::new(),
+                notices: Vec::new(),
+                request: None,
+            }
+        };
+        let backend = backend();
+        let asked = |posting: &Posting| {
+            let (posting, listener) = (PostingForm::of(posting), "relay".to_owned());
+            match backend.answer(Request::Copies { listener, posting, numbers: 0..1, context: String::new() }) {
+                Said::Copies(Err(error)) => error.to_string(),
+                said => panic!("{said:?}"),
+            }
+        };
+        let known = posting("Subject: a\r\n\r\nx\r\n");
+        assert_eq!(asked(&known), "lists: a post that nobody sent");
+        backend.posted.0.note(&PostingForm::of(&known));
+        assert_eq!(asked(&known), "copied");
+        // As the front has it.
+        let sent = postcard::to_extend(&PostingForm::of(&known), Vec::new()).unwrap();
+        let form: PostingForm = postcard::from_bytes(&sent).unwrap();
+        let read = form.posting(&list(), |octets| undivided(octets, &Limits::default())).unwrap();
+        assert_eq!(asked(&read), "copied");
+        assert_eq!(asked(&posting("Subject: b\r\n\r\nx\r\n")), "lists: a post that nobody sent");
+        let author = address("carol@example.com");
+        let request = crate::policy::Request { author, command: crate::policy::Command::Unsubscribe, signatures: Vec::new() };
+        let asks = Some(crate::engine::Asked { request, id: None });
+        assert_eq!(asked(&Posting { request: asks, ..known }), "lists: a post that nobody sent");
+    }
+}
