@@ -119,7 +119,8 @@ mod tests {
     fn each_kind_has_its_bound() {
         let sizes = Sizes::default();
         let most = |call: &Call| Call::most(postcard::to_extend(call, Vec::new()).unwrap()[0], &sizes);
-        let question = Asked::SignedKeys { method: Method::Openpgpkey, address: Address::parse("a@example.org").unwrap() };
+        let question =
+            Asked::SignedKeys { method: Method::Openpgpkey, address: Address::parse("a@example.org").unwrap() };
         assert_eq!(most(&Call::Ask { number: 0, settings: 0, question, left: Duration::ZERO }), SHORT);
         assert_eq!(most(&Call::Forget(0)), SHORT);
         assert_eq!(most(&Call::Start { version: String::new(), ports: None }), SHORT);

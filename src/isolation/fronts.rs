@@ -492,7 +492,8 @@ mod tests {
         assert_eq!(asked(&read), "copied");
         assert_eq!(asked(&posting("Subject: b\r\n\r\nx\r\n")), "lists: a post that nobody sent");
         let author = address("carol@example.com");
-        let request = crate::policy::Request { author, command: crate::policy::Command::Unsubscribe, signatures: Vec::new() };
+        let request =
+            crate::policy::Request { author, command: crate::policy::Command::Unsubscribe, signatures: Vec::new() };
         let asks = Some(crate::engine::Asked { request, id: None });
         assert_eq!(asked(&Posting { request: asks, ..known }), "lists: a post that nobody sent");
     }

@@ -211,13 +211,10 @@ mod tests {
         assert_eq!(Order::most(first(&start), &sizes), TEXTS);
         assert_eq!(Order::most(first(&Order::Stop), &sizes), SHORT);
         assert_eq!(Request::most(first(&Request::Health(HealthQuestion::Ready)), &sizes), SHORT);
-        assert_eq!([0, 1, 3, 4, 5].map(|kind| Request::most(kind, &sizes)), [
-            sizes.made,
-            sizes.received,
-            sizes.made,
-            sizes.made,
-            0
-        ]);
+        assert_eq!(
+            [0, 1, 3, 4, 5].map(|kind| Request::most(kind, &sizes)),
+            [sizes.made, sizes.received, sizes.made, sizes.made, 0]
+        );
         let failed = || Error::usage("x");
         for (said, most) in [
             (Said::Copies(Err(failed())), sizes.made),

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn addresses_without_a_place_share_one_bucket() {
         let mut strangers = Strangers::new(3);
-        let mut take = |number, now| strangers.take(address(number), of(2, 60), of(1_000, 60), Duration::from_secs(now));
+        let mut take =
+            |number, now| strangers.take(address(number), of(2, 60), of(1_000, 60), Duration::from_secs(now));
         (1..=3).for_each(|number| assert_eq!(take(number, 0), Ok(())));
         assert_eq!([take(4, 0), take(5, 0), take(6, 0)], [Ok(()), Ok(()), Err(Empty::Address)]);
         assert_eq!([take(1, 0), take(1, 0)], [Ok(()), Err(Empty::Address)], "one with a place has its own");
@@ -108,8 +109,9 @@ mod tests {
     fn many_addresses_take_no_more_memory_and_no_more_than_all_may() {
         let mut strangers = Strangers::new(100);
         let granted = |strangers: &mut Strangers, range: std::ops::Range<u32>, now| {
-            let take =
-                |number: &u32| strangers.take(address(*number), of(50, 60), of(500, 60), Duration::from_secs(now)).is_ok();
+            let take = |number: &u32| {
+                strangers.take(address(*number), of(50, 60), of(500, 60), Duration::from_secs(now)).is_ok()
+            };
             range.filter(take).count()
         };
         assert_eq!(granted(&mut strangers, 0..10_000, 60), 150, "100 addresses, and one bucket of 50 for the others");

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Handle, ProtocolName, strangers::{Empty, Strangers}};
+use super::{
+    Handle, ProtocolName,
+    strangers::{Empty, Strangers},
+};
 use crate::base::{Allowance, Error, Kind, Recent, Result};
 
 /// How often secret keys may be used.

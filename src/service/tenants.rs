@@ -313,7 +313,12 @@ impl TenantHandler {
         let (mut joined, mut failed): (Option<Outcome>, Vec<_>) = (None, Vec::new());
         for (owner, recipients) in by_owner {
             let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: recipients.clone() };
-            let part = Mail { envelope, submitter: mail.submitter.clone(), client: mail.client, message: mail.message.clone() };
+            let part = Mail {
+                envelope,
+                submitter: mail.submitter.clone(),
+                client: mail.client,
+                message: mail.message.clone(),
+            };
             match (self.settled(owner, part, crossings), &mut joined) {
                 (Ok(mut part), Some(joined)) => {
                     // What only one of them found authentic is not authentic for all.

@@ -216,7 +216,8 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
         (None, Ok(None)) => {
             for (owner, recipients) in tenancy.recipients(&mail) {
                 let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients };
-                let part = Mail { envelope, submitter: mail.submitter.clone(), client: None, message: mail.message.clone() };
+                let part =
+                    Mail { envelope, submitter: mail.submitter.clone(), client: None, message: mail.message.clone() };
                 parts.push((service.of_owner(owner)?, part));
             }
         }

@@ -56,8 +56,12 @@ fn kind(value: &impl serde::Serialize) -> u8 {
 pub fn requests(listener: &str, mail: &Mail, posting: &Posting, numbers: Range<usize>) -> Vec<Vec<u8>> {
     let (listener, context) = (listener.to_owned(), "conn=1 id=2".to_owned());
     let form = || MailForm::of(mail);
-    let copies =
-        Request::Copies { listener: listener.clone(), posting: PostingForm::of(posting), numbers, context: context.clone() };
+    let copies = Request::Copies {
+        listener: listener.clone(),
+        posting: PostingForm::of(posting),
+        numbers,
+        context: context.clone(),
+    };
     let all = [
         Request::Handle { listener: listener.clone(), mail: form(), context: context.clone() },
         copies,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -57,12 +56,14 @@ pub fn taken(said: &[u8], most: usize) -> Vec<Taken> {
                 continue;
             }
         };
-        all.push(match &found {
-            Found::Octets(_) => network_process::octets(found).map(Taken::Octets),
-            Found::Signed(_) => network_process::signed(found).map(Taken::Signed),
-            Found::Values(_) => network_process::values(found).map(Taken::Values),
-        }
-        .unwrap_or(Taken::Nothing));
+        all.push(
+            match &found {
+                Found::Octets(_) => network_process::octets(found).map(Taken::Octets),
+                Found::Signed(_) => network_process::signed(found).map(Taken::Signed),
+                Found::Values(_) => network_process::values(found).map(Taken::Values),
+            }
+            .unwrap_or(Taken::Nothing),
+        );
     }
     all
 }
