@@ -176,7 +176,7 @@ fn mail_to(octets: Vec<u8>, recipients: Vec<Address>) -> Mail {
     let sender = ReversePath { address: Some(address("alice@example.org")), parameters: Vec::new() };
     let recipients = recipients.into_iter().map(|address| ForwardPath { address, parameters: Vec::new() }).collect();
     let message = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
-    Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Trusted, message }
+    Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Trusted, client: None, message }
 }
 
 /// Lines of 72 characters, CRLF, under the header that a mail reader writes.

@@ -84,7 +84,7 @@ fn mail(submitter: Submitter, from: &str, to: &str) -> Result<Mail> {
     let recipient = ForwardPath { address: Address::parse(to)?, parameters: Vec::new() };
     let limits = &mut Budget::new(Limits::default());
     let envelope = Envelope { sender, recipients: vec![recipient] };
-    Ok(Mail { envelope, submitter, message: Message::parse(text.into_bytes(), limits)? })
+    Ok(Mail { envelope, submitter, client: None, message: Message::parse(text.into_bytes(), limits)? })
 }
 
 /// New keys for these addresses. A service has key files, or a [`Keystore`](postseal::store::Keystore).

@@ -141,7 +141,8 @@ fn nothing_is_sent_in_clear_in_its_place() {
                 recipients: vec![ForwardPath { address: address("bob@example.net"), parameters: Vec::new() }],
             };
             let message = Message::parse(message, &mut postseal::base::Budget::new(Limits::default())).unwrap();
-            let outcome = handler.handle(Mail { envelope, submitter: Submitter::Trusted, message }).unwrap();
+            let outcome =
+                handler.handle(Mail { envelope, submitter: Submitter::Trusted, client: None, message }).unwrap();
             assert!(outcome.mails.is_empty(), "{protocol:?}: {:?}", outcome.decision);
             assert!(!matches!(outcome.decision.groups[0].disposition, Disposition::Relay), "{:?}", outcome.decision);
         }

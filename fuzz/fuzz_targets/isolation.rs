@@ -2,35 +2,31 @@
 //! that it is for, no control character in an envelope or a reply, and replies that are replies. In the other direction, any values that a judge may be told.
 #![no_main]
 
+mod script;
+#[allow(dead_code, reason = "the marker and the secrets are for the target of the front")]
+mod world;
 #[allow(dead_code, reason = "its handler is for the other targets")]
 mod wire;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     fs::File,
     io::Write,
     ops::Range,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, LazyLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use libfuzzer_sys::fuzz_target;
 use postseal::{
-    base::{Budget, FixedClock, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
-    crypto::{Legacy, Scheme},
-    engine::{Handler, HandlerConfig, Outcome, Posting, ReloadableHandler},
+    base::{Limits, Result, SystemClock, SystemRandom},
+    crypto::Scheme,
+    engine::{Handler, Outcome, Posting},
     isolation::{Answers, Judge, fuzzing},
-    keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Purpose, Query, Want},
-    mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
-    pki::Revocation,
-    policy::{
-        Carried, Condition, Direction, Forward, Forwards, FromField, Gets, Group, List, Lists, MailboxCopy, Member,
-        Members, Membership, Order, Otherwise, Pattern, Policy, Posters, ReplyTo, Request, ReturnPath, Rule,
-        Subscription, WithoutKey,
-    },
-    protocol::{pgp, smime},
-    store,
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
+    mail::{Address, Envelope, Mail, Message, Submitter},
+    policy::{Group, Pattern, Policy},
     transport::{
         Connection, Listener, Load, Measured, MemoryLimit, SessionId,
         relay::{Host, Relay},
@@ -40,11 +36,10 @@ use postseal::{
 };
 use tokio::sync::{Semaphore, watch};
 
-/// A mail, what a judge may say of it, and whom it may name.
-struct Case {
-    mail: Mail,
-    allowed: HashSet<Address>,
-}
+use crate::{
+    script::values,
+    world::{Case, address, case, cases, engine, keys, now, policy},
+};
 
 struct World {
     answers: Answers,
@@ -86,45 +81,9 @@ fuzz_target!(|octets: &[u8]| {
     }
 });
 
-/// Values one after the other, each with its length: one of `known` with some changes, or octets of the program itself.
-fn values(known: &[Vec<u8>], mut program: &[u8]) -> Vec<u8> {
-    let mut all = Vec::new();
-    while let [which, count, rest @ ..] = program {
-        let mut value = known.get(usize::from(*which)).cloned().unwrap_or_default();
-        program = rest;
-        if value.is_empty() {
-            let (own, rest) = program.split_at(usize::from(*count).min(program.len()));
-            value.extend_from_slice(own);
-            program = rest;
-        } else {
-            for _ in 0..count % 8 {
-                let [how, high, low, octet, rest @ ..] = program else { break };
-                program = rest;
-                let at = usize::from(*high) << 8 | usize::from(*low);
-                let at = at % value.len().max(1);
-                match how % 4 {
-                    _ if value.is_empty() => value.push(*octet),
-                    0 => value[at] = *octet,
-                    1 => value.insert(at, *octet),
-                    2 => _ = value.remove(at),
-                    // A string of mallory's in the place of as many octets.
-                    _ => value.iter_mut().skip(at).zip(b"mallory@evil.test\r\nRCPT").for_each(|(to, from)| *to = *from),
-                }
-            }
-        }
-        all.extend(u32::try_from(value.len()).unwrap().to_le_bytes());
-        all.extend(value);
-    }
-    all
-}
-
 fn known() -> fuzzing::Known<'static> {
     let World { answers, policy, limits, .. } = &*WORLD;
     fuzzing::Known { answers, limits, policy, now: now() }
-}
-
-fn now() -> FixedClock {
-    FixedClock(parse_rfc3339("2026-11-30T12:00:00Z").unwrap())
 }
 
 fn outcome(case: &Case, said: &[u8]) {
@@ -278,60 +237,15 @@ static RELAY: LazyLock<Arc<Relay>> = LazyLock::new(|| {
     Arc::new(Relay::new(caller, Host::Unix("/nowhere".into()), Security::None))
 });
 
-fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
-}
-
-/// Members that change by themselves.
-#[derive(Debug)]
-struct ChangingMembers(Arc<[Member]>);
-
-impl Membership for ChangingMembers {
-    fn read(&self) -> Result<Arc<[Member]>> {
-        Ok(Arc::clone(&self.0))
-    }
-
-    fn takes_requests(&self) -> bool {
-        true
-    }
-
-    fn carry_out(&self, request: &Request, now: SystemTime) -> Result<Carried> {
-        assert!(request.is_current(now));
-        assert_eq!(now, self::now().0);
-        Ok(Carried::Done)
-    }
-}
-
 impl World {
     fn new() -> World {
-        let keys = Arc::new(keys());
+        let keys = Arc::new(keys().0);
         let limits = Limits { message: 64 * 1024, ..Limits::default() };
         let policy = policy();
         let found = keys.find(ProtocolName::Pgp, &Query::new(Purpose::Sign, Want::Secrets)).unwrap();
         let key = found[0].secrets()[0].clone();
-        let config = HandlerConfig {
-            keys: Arc::clone(&keys) as Arc<dyn Keys>,
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            legacy: Legacy::Refuse,
-            revocation: Revocation::Soft,
-            limits: limits.clone(),
-            policy: policy.clone(),
-            name: "mx.example.org".to_owned(),
-            authserv_ids: Vec::new(),
-            marker: Secret::from("0123456789abcdef"),
-        };
-        let engine = ReloadableHandler::new(config);
-        let alice = Submitter::Authenticated(Login::new("alice").unwrap());
-        let cases = vec![
-            case(alice, &["bob@example.net", "carol@example.net"], &[]),
-            case(
-                Submitter::Unknown,
-                &["dev@example.org"],
-                &["one@example.net", "two@example.net", "owner@example.net"],
-            ),
-            case(Submitter::Unknown, &["away@example.org"], &["new@elsewhere.test"]),
-        ];
+        let engine = engine(&keys, &policy, &limits);
+        let cases = cases();
         let list = address("dev@example.org");
         let mut said = fuzzing::questions(&key, &list, now());
         let mut posting = None;
@@ -350,87 +264,3 @@ impl World {
     }
 }
 
-fn case(submitter: Submitter, recipients: &[&str], others: &[&str]) -> Case {
-    let path = |one: &&str| ForwardPath { address: address(one), parameters: Vec::new() };
-    let sender = ReversePath { address: Some(address("alice@example.org")), parameters: Vec::new() };
-    let envelope = Envelope { sender, recipients: recipients.iter().map(path).collect() };
-    let message =
-        format!("From: Alice <alice@example.org>\r\nTo: {}\r\nSubject: hello\r\n\r\nhello\r\n", recipients[0]);
-    let message = Message::received(message.into_bytes(), &mut Budget::new(Limits::default())).unwrap();
-    let allowed = recipients.iter().chain(others).map(|one| address(one)).collect();
-    Case { mail: Mail { envelope, submitter, message }, allowed }
-}
-
-fn keys() -> Memory {
-    let mut files: Vec<Vec<u8>> = Vec::new();
-    for name in ["alice@example.org", "bob@example.net", "dev@example.org", "one@example.net"] {
-        let generated = pgp::generate::generate(&pgp::generate::Request::new(address(name)), &SystemClock).unwrap();
-        files.push(generated.described.secret.unwrap().expose().to_vec());
-    }
-    for algorithm in [smime::generate::Algorithm::P256, smime::generate::Algorithm::Rsa2048] {
-        let mut request = smime::generate::Request::new(address("alice@example.org"));
-        request.algorithm = algorithm;
-        let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
-        files.push(described.record.bytes().to_vec());
-        files.push(described.secret.unwrap().expose().to_vec());
-    }
-    let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
-    store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
-}
-
-fn policy() -> Policy {
-    let rule = |name: &str, conditions, orders: &[Order]| Rule {
-        name: name.to_owned(),
-        conditions,
-        orders: orders.iter().copied().collect(),
-        protocols: vec![ProtocolName::Pgp],
-        ..Rule::default()
-    };
-    let to = |pattern: &str| vec![Condition::Recipient(vec![Pattern::parse(pattern).unwrap()])];
-    let member = |name: &str, gets| Member { address: address(name), gets: Some(gets), protocols: Vec::new() };
-    let members = [member("one@example.net", Gets::Encrypt), member("two@example.net", Gets::Sign)];
-    let mut lists = Lists::default();
-    lists.insert(List {
-        address: address("dev@example.org"),
-        owners: vec![address("owner@example.net")],
-        description: None,
-        members: Members(Arc::new(ChangingMembers(members.into()))),
-        post: Posters::Anybody,
-        otherwise: Otherwise::Reject,
-        moderators: Vec::new(),
-        requires: BTreeSet::new(),
-        gets: Gets::Sign,
-        without_key: WithoutKey::Skip,
-        rule: rule("list", Vec::new(), &[]),
-        from: FromField::Keep,
-        reply_to: ReplyTo::Author,
-        subscription: Subscription::Moderated,
-        unsubscribe: None,
-    });
-    let mut forwards = Forwards::default();
-    forwards.insert(Forward {
-        of: address("away@example.org"),
-        to: vec![address("new@elsewhere.test")],
-        mailbox: MailboxCopy::Delivered,
-        sender: ReturnPath::Own,
-        rule: rule("forward", Vec::new(), &[Order::Clear]),
-    });
-    let alice = || vec![Pattern::parse("alice@example.org").unwrap()];
-    Policy {
-        local: vec![Pattern::parse("example.org").unwrap()],
-        identities: [(Login::new("alice").unwrap(), alice())].into(),
-        trusted: alice(),
-        rules: vec![
-            rule("in", vec![Condition::Direction(Direction::Inbound)], &[Order::Decrypt, Order::Annotate]),
-            rule("bob", to("bob@example.net"), &[Order::Sign, Order::Encrypt]),
-            rule("others", to("example.net"), &[Order::Sign, Order::Clear]),
-        ],
-        obstacles: Default::default(),
-        max_size: 1024 * 1024,
-        mailboxes: Default::default(),
-        aliases: Default::default(),
-        forwards,
-        lists,
-        mode: Default::default(),
-    }
-}

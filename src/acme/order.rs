@@ -273,7 +273,7 @@ impl Order {
         let message = Message::parse(octets, &mut Budget::new(writing.limits.clone()))?;
         let recipients = vec![ForwardPath { address: reply_to, parameters: Vec::new() }];
         let sender = ReversePath { address: Some(address), parameters: Vec::new() };
-        Ok(Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Trusted, message })
+        Ok(Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Trusted, client: None, message })
     }
 
     /// Imports the certificate that was issued, with its issuers; returns its record. No trust anchor comes with it.

@@ -86,7 +86,7 @@ impl Error {
     }
 
     /// Input that costs more than `base::Limits` allow: `place` says where, `reason` says what there is too much of. Its kind is `Malformed`.
-    pub(super) fn over_budget(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
+    pub(crate) fn over_budget(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Error { is_over_budget: true, ..Self::malformed(place, reason) }
     }
 

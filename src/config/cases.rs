@@ -270,7 +270,7 @@ impl Case {
         let path = |address: &Address| ForwardPath { address: address.clone(), parameters: Vec::new() };
         let sender = ReversePath { address: self.from.clone(), parameters: Vec::new() };
         let envelope = Envelope { sender, recipients: self.to.iter().map(path).collect() };
-        let mail = Mail { envelope, submitter, message };
+        let mail = Mail { envelope, submitter, client: None, message };
         if let Some(owner) = tenancy.sender(&mail)? {
             return Ok(owner);
         }
@@ -332,7 +332,7 @@ impl Case {
         message: Message,
     ) -> Result<Vec<Trace>> {
         let sender = ReversePath { address: self.from.clone(), parameters: Vec::new() };
-        let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
+        let mail = Mail { envelope: Envelope { sender, recipients }, submitter, client: None, message };
         let gathered = engine.gather(&mail, policy, None)?;
         let mut facts = gathered.facts(&mail);
         let said = self.wrapping.map(wrapping);

@@ -17,6 +17,8 @@ pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>) -> UseLimits {
         })
     };
     let (per_key, per_client) = (count("per-key", usual.per_key.most), count("per-client", usual.per_client.most));
+    let per_address = count("per-address", usual.per_address.most);
+    let strangers = count("strangers", usual.strangers.most);
     let seconds = table.size("seconds").and_then(|seconds| u64::try_from(seconds).ok());
     if seconds == Some(0) {
         reader.document.error(table.line_of("seconds"), "seconds: no time at all");
@@ -24,5 +26,10 @@ pub(super) fn read(reader: &Reader<'_>, root: &Table<'_>) -> UseLimits {
     let period = seconds.map_or(usual.per_key.period, Duration::from_secs);
     table.finish();
     let of = |most| Allowance { most, period };
-    UseLimits { per_key: of(per_key), per_client: of(per_client) }
+    UseLimits {
+        per_key: of(per_key),
+        per_client: of(per_client),
+        per_address: of(per_address),
+        strangers: of(strangers),
+    }
 }

@@ -186,7 +186,7 @@ mod tests {
         let sender = ReversePath { address: Address::parse(sender).ok(), parameters: Vec::new() };
         let message =
             Message::parse(format!("{header}\r\n\r\nx\r\n").into(), &mut Budget::new(Limits::default())).unwrap();
-        Mail { envelope: Envelope { sender, recipients: Vec::new() }, submitter, message }
+        Mail { envelope: Envelope { sender, recipients: Vec::new() }, submitter, client: None, message }
     }
 
     #[test]

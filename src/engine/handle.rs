@@ -134,12 +134,12 @@ impl Engine<'_> {
         }
         let policy = handler.policy;
         self.limit_onward(mail.message.octets().len());
-        let Mail { envelope: Envelope { sender, recipients }, submitter, message } = mail;
+        let Mail { envelope: Envelope { sender, recipients }, submitter, client, message } = mail;
         let Unaliased { recipients, aliases } = policy.unalias(recipients);
         let origins = recipients.iter().filter(|(_, origin)| !origin.is_as_addressed());
         let origins = Origins::new(origins.map(|(path, origin)| (path.address.clone(), origin.clone())).collect());
         let recipients = recipients.into_iter().map(|(path, _)| path).collect();
-        let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
+        let mail = Mail { envelope: Envelope { sender, recipients }, submitter, client, message };
         let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
         let leg = self.leg(mail, route, handler)?;
         let (verdict, times, trials) = (leg.verdict.clone(), leg.times, leg.trials.clone());

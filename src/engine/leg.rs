@@ -119,7 +119,7 @@ impl Engine<'_> {
 /// What goes on for `group`.
 pub(super) fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {
     let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: group.recipients.clone() };
-    Mail { envelope, submitter: mail.submitter.clone(), message }
+    Mail { envelope, submitter: mail.submitter.clone(), client: mail.client, message }
 }
 
 /// Checks that each recipient is in exactly one group.

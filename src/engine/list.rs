@@ -147,7 +147,7 @@ impl Engine<'_> {
         let policy = Onward::List(list).policy(handler.policy);
         let owners = handler.policy.owners(&list.address);
         let envelope = Envelope { sender: mail.came.envelope.sender.clone(), recipients: vec![mail.path.clone()] };
-        let message = Mail { envelope, submitter: Submitter::Host, message: delivered.clone() };
+        let message = Mail { envelope, submitter: Submitter::Host, client: None, message: delivered.clone() };
         let gathered = self.gather_from_snapshot(&message, &policy, Readers::Mailbox(&owners))?;
         let Some(opening) = gathered.opening else { return Ok(Err(Obstacle::Oversized)) };
         let verdict = gathered.verdict;
@@ -310,7 +310,7 @@ impl Engine<'_> {
         let unwanted = Edits::default().apply(message, |field| believed.removes(field) || field.is(marker::NAME));
         let message = unwanted.map_or_else(|| Ok(message.clone()), |octets| self.parsed(octets))?;
         let envelope = Envelope { sender, recipients: group.recipients.clone() };
-        let held = Mail { envelope, submitter: mail.came.submitter.clone(), message };
+        let held = Mail { envelope, submitter: mail.came.submitter.clone(), client: None, message };
         Ok(Made { mail: Some(held), ..Made::nothing(group) })
     }
 

@@ -98,7 +98,7 @@ impl Engine<'_> {
         }
         let recipients = vec![ForwardPath { address: reader.clone(), parameters: Vec::new() }];
         let envelope = Envelope { sender: ReversePath::default(), recipients };
-        Ok(Mail { envelope, submitter: Submitter::Host, message })
+        Ok(Mail { envelope, submitter: Submitter::Host, client: None, message })
     }
 }
 

@@ -100,6 +100,7 @@ mod tests {
         Mail {
             envelope: Envelope { recipients: to.iter().map(path).collect(), ..Envelope::default() },
             submitter: Submitter::Unknown,
+            client: None,
             message: Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap(),
         }
     }

@@ -117,6 +117,7 @@ impl Engine<'_> {
         let mail_of = |message: &Message| Mail {
             envelope: Envelope { sender: sender.clone(), recipients: to.clone() },
             submitter: Submitter::Host,
+            client: None,
             message: message.clone(),
         };
         let policy = onward.policy(handler.policy);

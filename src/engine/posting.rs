@@ -89,7 +89,7 @@ impl Posting {
     pub(super) fn copy_for(&self, member: Address, message: Message) -> Mail {
         let sender = ReversePath { address: Some(self.list.sender(&member)), parameters: self.parameters.clone() };
         let recipients = vec![ForwardPath { address: member, parameters: Vec::new() }];
-        Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Host, message }
+        Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Host, client: None, message }
     }
 
     /// With the fields that are for this member alone, above what is sealed.

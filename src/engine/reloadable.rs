@@ -118,6 +118,7 @@ impl fmt::Debug for HandlerConfig {
 /// let outcome = handler.handle(Mail {
 ///     envelope: Envelope { sender: ReversePath::default(), recipients: vec![to] },
 ///     submitter: Submitter::Unknown,
+///     client: None,
 ///     message: Message::parse(text, &mut Budget::new(Limits::default()))?,
 /// })?;
 /// // No rule decides: inbound mail is annotated.

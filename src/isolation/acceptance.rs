@@ -175,7 +175,7 @@ mod tests {
     use crate::{
         base::Budget,
         isolation::Answers,
-        keys::Memory,
+        keys::{Memory, UseClient},
         mail::{ReversePath, Submitter},
         policy::{
             Command, FixedMembers, FromField, Gets, Lists, Member, Members, Origin, Otherwise, Posters, ReplyTo,
@@ -239,6 +239,7 @@ mod tests {
         Mail {
             envelope: Envelope { sender: ReversePath::default(), recipients },
             submitter: Submitter::Host,
+            client: None,
             message: message(),
         }
     }
@@ -308,7 +309,7 @@ mod tests {
             let signatures = signed.iter().map(|at| ("key".to_owned(), *at)).collect();
             let request = Request { author: address("carol@example.net"), command, signatures };
             let mut told = Told::default();
-            told.next_message("unknown".to_owned(), now);
+            told.next_message(UseClient::stranger(None), now);
             let question = Question::CarryOut { list: address(list), request };
             answers.answer(&question, &mut told, &acceptance).unwrap_err().to_string()
         };

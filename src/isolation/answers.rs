@@ -19,7 +19,7 @@ use super::{
 use crate::{
     base::{self, Error, Kind, Result},
     crypto::{KeyAlgorithm, SecretKey},
-    keys::{Handle, KeyUse, KeyUses, Keys, Operation, ProtocolName, Purpose, Query, Record, Want},
+    keys::{Handle, KeyUse, KeyUses, Keys, Operation, ProtocolName, Purpose, Query, Record, UseClient, Want},
     mail::Address,
     policy::{List, Lists},
 };
@@ -208,7 +208,7 @@ pub(super) struct Told {
     /// Uses of secret keys for it.
     uses: usize,
     /// Whose mail it is.
-    client: String,
+    client: UseClient,
     /// When it was given.
     now: SystemTime,
     /// Why it is put off: a limit of keys or of clients was reached, whatever the judge makes of that.
@@ -232,7 +232,7 @@ impl Default for Told {
             has_anchors: false,
             asked: 0,
             uses: 0,
-            client: String::new(),
+            client: UseClient::stranger(None),
             now: SystemTime::UNIX_EPOCH,
             put_off: None,
         }
@@ -241,7 +241,7 @@ impl Default for Told {
 
 impl Told {
     /// Another message: the judge can name no key of the one before. Where it was told much, it has to forget that too.
-    pub(super) fn next_message(&mut self, client: String, now: SystemTime) -> Memory {
+    pub(super) fn next_message(&mut self, client: UseClient, now: SystemTime) -> Memory {
         let known = self.records.values.len() + self.statements.values.len();
         let memory = if known < MANY { Memory::Kept } else { Memory::Cleared };
         let before = std::mem::take(self);

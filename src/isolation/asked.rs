@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::bounds::{Bounded, FOUND, SHORT, Sizes, TEXTS};
 use crate::{
     discover::{
         Method, NetworkSettings, SignedKeys,
@@ -41,6 +42,26 @@ pub(super) enum Asked {
 pub(super) enum Reply {
     Answer { number: u64, answer: Result<Found, Failure> },
     Ready(Enforced),
+}
+
+impl Bounded for Call {
+    fn most(kind: u8, _: &Sizes) -> u32 {
+        match kind {
+            0 | 1 | 3 => SHORT,
+            2 => TEXTS,
+            _ => 0,
+        }
+    }
+}
+
+impl Bounded for Reply {
+    fn most(kind: u8, _: &Sizes) -> u32 {
+        match kind {
+            0 => FOUND,
+            1 => SHORT,
+            _ => 0,
+        }
+    }
 }
 
 /// What came of a question.
@@ -87,5 +108,26 @@ impl Found {
             Found::Signed(SignedKeys::Missing(why)) => why.len(),
             Found::Values(values) => values.octets.len(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_bound() {
+        let sizes = Sizes::default();
+        let most = |call: &Call| Call::most(postcard::to_extend(call, Vec::new()).unwrap()[0], &sizes);
+        let question =
+            Asked::SignedKeys { method: Method::Openpgpkey, address: Address::parse("a@example.org").unwrap() };
+        assert_eq!(most(&Call::Ask { number: 0, settings: 0, question, left: Duration::ZERO }), SHORT);
+        assert_eq!(most(&Call::Forget(0)), SHORT);
+        assert_eq!(most(&Call::Start { version: String::new(), ports: None }), SHORT);
+        assert_eq!((Call::most(2, &sizes), Call::most(4, &sizes)), (TEXTS, 0));
+        let most = |reply: &Reply| Reply::most(postcard::to_extend(reply, Vec::new()).unwrap()[0], &sizes);
+        assert_eq!(most(&Reply::Answer { number: 0, answer: Err(Failure::NotFound) }), FOUND);
+        assert_eq!(most(&Reply::Ready(Enforced::Fully)), SHORT);
+        assert_eq!(Reply::most(2, &sizes), 0);
     }
 }

@@ -1,11 +1,14 @@
 //! Mails and outcomes as they are sent: messages as their octets, each once.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-use super::channel::gone;
+use super::{
+    bounds::{Bounded, Sizes},
+    channel::gone,
+};
 use crate::{
     base::{Budget, Error, Limits, Result},
     engine::{Asked, Judged, Outcome, Posting, Times, Unopened, UsedKeys},
@@ -18,7 +21,14 @@ use crate::{
 pub(super) struct MailForm {
     envelope: Envelope,
     submitter: Submitter,
+    client: Option<IpAddr>,
     octets: MessageOctets,
+}
+
+impl Bounded for MailForm {
+    fn most(_: u8, sizes: &Sizes) -> u32 {
+        sizes.made
+    }
 }
 
 /// The octets of a message, which are sent from where they lie.
@@ -104,16 +114,16 @@ pub(super) fn named<'l>(lists: impl IntoIterator<Item = &'l Lists>, address: &Ad
 
 impl MailForm {
     pub(super) fn of(mail: &Mail) -> MailForm {
-        let Mail { envelope, submitter, message } = mail.clone();
-        MailForm { envelope, submitter, octets: MessageOctets::ToSend(Box::new(message)) }
+        let Mail { envelope, submitter, client, message } = mail.clone();
+        MailForm { envelope, submitter, client, octets: MessageOctets::ToSend(Box::new(message)) }
     }
 
     /// # Errors
     ///
     /// `Malformed`: the message is over the bounds.
     pub(super) fn mail(self, read: impl Fn(ByteBuf) -> Result<Message>) -> Result<Mail> {
-        let MailForm { envelope, submitter, octets } = self;
-        Ok(Mail { envelope, submitter, message: read(octets.into_octets())? })
+        let MailForm { envelope, submitter, client, octets } = self;
+        Ok(Mail { envelope, submitter, client, message: read(octets.into_octets())? })
     }
 }
 
@@ -189,7 +199,7 @@ impl OutcomeForm {
                     made.ok_or_else(|| gone(&"it names a message that it did not make"))?
                 }
             };
-            Ok(Mail { envelope, submitter, message: message.clone() })
+            Ok(Mail { envelope, submitter, client: None, message: message.clone() })
         };
         let posting = |form: PostingForm| {
             let list = list(&form.list)?;

@@ -12,6 +12,7 @@ use std::{
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::{
+    bounds::Sizes,
     channel::{Channel, gone},
     forms::{MailForm, PostingForm, named, undivided},
     passing,
@@ -54,8 +55,8 @@ impl Front {
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         let io = |error: io::Error| gone(&error);
         let control = UnixStream::from(OwnedFd::from(control));
-        let passing = Arc::new(UnixStream::from(OwnedFd::from(passing)));
-        let reports = Arc::new(Mutex::new(Channel::new(control.try_clone().map_err(io)?)));
+        let passing = UnixStream::from(OwnedFd::from(passing));
+        let reports = control.try_clone().map_err(io)?;
         let mut orders = Channel::new(control);
         let Order::Start { version, loaded, sockets } = orders.receive()? else {
             return Err(gone(&"its first order is not to start"));
@@ -68,7 +69,7 @@ impl Front {
             let socket = passing::take_one(&passing).map_err(io)?.ok_or_else(|| gone(&"it ended"))?;
             given.push((name, family, socket));
         }
-        Ok((Front { orders, link: FrontLink { reports, passing } }, loaded, given))
+        Ok((Front { orders, link: FrontLink::new(reports, passing) }, loaded, given))
     }
 
     /// Waits for the next configuration; `None`: this process is to stop.
@@ -86,17 +87,22 @@ impl Front {
 }
 
 impl FrontLink {
-    /// The process with the keys, for the load with this number. `context` is what the log has of the current connection and message.
+    pub(super) fn new(reports: UnixStream, passing: UnixStream) -> FrontLink {
+        FrontLink { reports: Arc::new(Mutex::new(Channel::new(reports))), passing: Arc::new(passing) }
+    }
+
+    /// The process with the keys, for the load with this number, and messages within `limits` to so many recipients. `context` is what the log has of the current
+    /// connection and message.
     pub fn remote(
         &self,
         number: u64,
         lists: Vec<Lists>,
-        limits: Limits,
+        (limits, recipients): (Limits, usize),
         metrics: Arc<Metrics>,
         context: impl Fn() -> String + Send + Sync + 'static,
     ) -> Arc<Remote> {
-        let context = Box::new(context);
-        Arc::new(Remote { number, lists, limits, metrics, context, link: self.clone(), idle: Mutex::default() })
+        let (context, sizes) = (Box::new(context), Sizes::of(&limits, recipients));
+        Arc::new(Remote { number, lists, limits, sizes, metrics, context, link: self.clone(), idle: Mutex::default() })
     }
 
     /// Reports to the process with the keys.
@@ -106,12 +112,12 @@ impl FrontLink {
     }
 
     /// A new connection.
-    fn connect(&self, purpose: &Purpose) -> Result<Channel<UnixStream>> {
+    fn connect(&self, purpose: &Purpose, sizes: Sizes) -> Result<Channel<UnixStream>> {
         let (own, other) = UnixStream::pair().map_err(|error| gone(&error))?;
         passing::pass(&self.passing, 0, &[&other]).map_err(|error| gone(&error))?;
         let mut channel = Channel::new(own);
         channel.send(purpose)?;
-        Ok(channel)
+        Ok(channel.with(sizes))
     }
 }
 
@@ -120,6 +126,7 @@ pub struct Remote {
     number: u64,
     lists: Vec<Lists>,
     limits: Limits,
+    sizes: Sizes,
     metrics: Arc<Metrics>,
     context: Box<dyn Fn() -> String + Send + Sync>,
     link: FrontLink,
@@ -163,7 +170,7 @@ impl Remote {
     ///
     /// `TryAgain`: the other process is gone.
     pub fn outgoing(&self) -> Result<Outgoing> {
-        let channel = self.link.connect(&Purpose::Outgoing(self.number))?;
+        let channel = self.link.connect(&Purpose::Outgoing(self.number), self.sizes)?;
         Ok(Outgoing { channel, limits: self.limits.clone() })
     }
 
@@ -171,7 +178,7 @@ impl Remote {
         let idle = self.idle().pop();
         let mut channel = match idle {
             Some(channel) => channel,
-            None => self.link.connect(&Purpose::Requests(self.number))?,
+            None => self.link.connect(&Purpose::Requests(self.number), self.sizes)?,
         };
         channel.send(request)?;
         let Response { said, counts } = channel.receive()?;

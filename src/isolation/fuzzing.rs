@@ -1,4 +1,7 @@
-//! The service at a connection without a process at the other end, for the fuzz target `isolation`.
+//! The service at a connection without a process at the other end, for the fuzz targets `isolation`, `front` and `network`.
+
+pub mod front;
+pub mod network;
 
 use std::{
     io::{self, Read, Write},
@@ -11,6 +14,7 @@ use serde_bytes::ByteBuf;
 use super::{
     acceptance::Acceptance,
     answers::{Answers, Told},
+    bounds::Sizes,
     channel::{Channel, gone},
     foreseen,
     forms::{MailForm, OutcomeForm, PostingForm},
@@ -21,15 +25,21 @@ use crate::{
     base::{Clock, FixedClock, Limits, Result, Secret},
     crypto::{Scheme, Unwrap},
     engine::{Outcome, Posting},
-    keys::{Handle, ProtocolName, Purpose, Query, Want},
+    keys::{Handle, ProtocolName, Purpose, Query, UseClient, Want},
     mail::{Address, Mail, Message},
     policy::{Command, Policy, Request},
 };
 
-/// A judge that says this, whatever it is told.
+/// A process that says this, whatever it is told.
 struct Script<'a> {
     said: &'a [u8],
-    heard: usize,
+    heard: Vec<u8>,
+}
+
+impl Script<'_> {
+    fn of(said: &[u8]) -> Script<'_> {
+        Script { said, heard: Vec::new() }
+    }
 }
 
 impl Read for Script<'_> {
@@ -40,8 +50,8 @@ impl Read for Script<'_> {
 
 impl Write for Script<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.heard += octets.len();
-        assert!(self.heard < MOST_HEARD, "one message costs too much");
+        self.heard.extend(octets);
+        assert!(self.heard.len() < MOST_HEARD, "one message costs too much");
         Ok(octets.len())
     }
 
@@ -103,10 +113,11 @@ impl Known<'_> {
     ) -> Result<Said> {
         let mut told = Told::default();
         let now = self.now.now();
-        let memory = told.next_message("unknown".to_owned(), now);
+        let memory = told.next_message(UseClient::stranger(None), now);
         let ahead = self.answers.foretold(foreseen, &mut told, acceptance);
         let order = order(Task { now, context: String::new(), memory, ahead });
-        self.answers.attend(&mut Channel::new(Script { said, heard: 0 }), &order, &mut told, acceptance)
+        let mut channel = Channel::new(Script::of(said)).with(Sizes::of(self.limits, 10));
+        self.answers.attend(&mut channel, &order, &mut told, acceptance)
     }
 }
 
@@ -179,6 +190,7 @@ pub fn start() -> super::Setup {
         tenant: None,
         legacy: crate::crypto::Legacy::Refuse,
         memory: 1 << 28,
+        sizes: Sizes { received: 1 << 20, made: 1 << 20 },
         marker: ByteBuf::from(Secret::from("0123456789abcdef").expose().to_vec()),
         fetching: super::questions::Fetching::No,
     }
@@ -189,5 +201,5 @@ fn octets(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, Vec::new()).expect("the values of this program are written")
 }
 
-/// Octets that are said to one judge for one message, in answer to at most 16 KiB.
+/// Octets that are said to one process, in answer to at most 16 KiB.
 const MOST_HEARD: usize = 64 << 20;

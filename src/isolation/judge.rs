@@ -60,6 +60,7 @@ impl Judge {
             return Err(gone(&format_args!("it is of version {version}, and this one of {VERSION}")));
         }
         let clock = Arc::new(TaskClock(Mutex::new(SystemTime::UNIX_EPOCH)));
+        let channel = channel.with(setup.sizes);
         Ok(Judge { link: Arc::new(Link::new(channel)), setup: *setup, clock })
     }
 
@@ -123,7 +124,11 @@ impl Judge {
                 }
                 Order::Answer { .. } | Order::Start { .. } => return Err(gone(&"an order that is out of place")),
             };
-            self.link.say(&said)?;
+            match self.link.say(&said) {
+                // Another time it would be as long.
+                Err(error) if error.is_over_budget() => self.link.say(&said.refused(error))?,
+                said => said?,
+            }
         }
         Ok(())
     }

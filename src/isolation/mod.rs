@@ -17,6 +17,7 @@
 mod acceptance;
 mod answers;
 mod asked;
+mod bounds;
 mod channel;
 mod foreseen;
 mod forms;
@@ -32,6 +33,7 @@ mod network_role;
 mod orders;
 mod passing;
 mod pool;
+mod posted;
 mod processes;
 mod questions;
 mod remote_keys;
@@ -43,7 +45,7 @@ mod supervisor;
 
 pub use answers::Answers;
 pub use front::{Ending, Front, FrontLink, GivenSocket, Outgoing, Remote};
-pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket};
+pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket, PostedMail};
 pub use judge::Judge;
 pub use network_process::{NetworkProcess, RemoteAccess};
 pub use network_role::NetworkRole;

@@ -89,7 +89,7 @@ impl Link {
         own.set_read_timeout(Some(STARTING)).and_then(|()| own.set_write_timeout(Some(STUCK))).map_err(io)?;
         let mut process = start(Ends { input: OwnedFd::from(other), output: None }).map_err(io)?;
         let started = (|| {
-            let mut reading = Channel::within(own.try_clone().map_err(io)?, MOST_SAID);
+            let mut reading = Channel::new(own.try_clone().map_err(io)?);
             let mut channel = Channel::new(own.try_clone().map_err(io)?);
             channel.send(&Call::Start { version: VERSION.to_owned(), ports: ports.clone() })?;
             let Reply::Ready(enforced) = reading.receive()? else {
@@ -177,9 +177,7 @@ impl Link {
             self.shared.end(&error);
         }
         match answer.recv_timeout(left + GRACE) {
-            Ok(Ok(found)) if found.octets() > most => Err(self.end(&"it says more than it may")),
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(failure)) => Err(plain(failure)),
+            Ok(answer) => bounded(answer, most).unwrap_or_else(|| Err(self.end(&"it says more than it may"))),
             Err(RecvTimeoutError::Disconnected) => Err(self.shared.failure()),
             Err(RecvTimeoutError::Timeout) => {
                 // Its answer is still counted, and nobody waits for it.
@@ -299,6 +297,18 @@ fn how_ended(status: io::Result<ExitStatus>) -> String {
     status.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
+/// An answer of a process that may have been changed; `None`: it has more than `most` octets.
+pub(super) fn bounded(
+    answer: std::result::Result<Found, Failure>,
+    most: usize,
+) -> Option<std::result::Result<Found, Failure>> {
+    match answer {
+        Ok(found) if found.octets() > most => None,
+        Ok(found) => Some(Ok(found)),
+        Err(failure) => Some(Err(plain(failure))),
+    }
+}
+
 /// A reason of a process that may have been changed: one line, not too long.
 fn plain(failure: Failure) -> Failure {
     let line = |why: String| {
@@ -329,7 +339,5 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 const MOST_AT_ONCE: usize = 256 << 20;
 /// Octets that each question counts for at least: the memory of its thread and its buffers.
 const LEAST: usize = 1 << 20;
-/// Octets of one answer. Source: twice a CRL (discover/status/place.rs).
-const MOST_SAID: u32 = 32 << 20;
 /// Characters of a reason.
 const MAX_REASON: usize = 1_000;

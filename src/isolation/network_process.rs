@@ -146,25 +146,33 @@ impl NetworkAccess for RemoteAccess {
 
     fn signed_keys(&self, method: Method, address: &Address, deadline: Instant) -> Result<SignedKeys, Failure> {
         let question = Asked::SignedKeys { method, address: address.clone() };
-        self.ask(question, method.octets(), deadline, |found| match found {
-            Found::Signed(SignedKeys::Missing(why)) if why.chars().any(char::is_control) => None,
-            Found::Signed(signed) => Some(signed),
-            _ => None,
-        })
+        self.ask(question, method.octets(), deadline, signed)
     }
 
     fn directory_keys(&self, method: Method, address: &Address, deadline: Instant) -> Result<Vec<Vec<u8>>, Failure> {
         let question = Asked::DirectoryKeys { method, address: address.clone() };
-        self.ask(question, method.octets(), deadline, |found| match found {
-            Found::Values(values) => values.values(),
-            _ => None,
-        })
+        self.ask(question, method.octets(), deadline, values)
     }
 }
 
-fn octets(found: Found) -> Option<Vec<u8>> {
+pub(super) fn octets(found: Found) -> Option<Vec<u8>> {
     match found {
         Found::Octets(octets) => Some(octets.into_vec()),
+        _ => None,
+    }
+}
+
+pub(super) fn signed(found: Found) -> Option<SignedKeys> {
+    match found {
+        Found::Signed(SignedKeys::Missing(why)) if why.chars().any(char::is_control) => None,
+        Found::Signed(signed) => Some(signed),
+        _ => None,
+    }
+}
+
+pub(super) fn values(found: Found) -> Option<Vec<Vec<u8>>> {
+    match found {
+        Found::Values(values) => values.values(),
         _ => None,
     }
 }

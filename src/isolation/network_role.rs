@@ -108,7 +108,7 @@ fn answer(
     }
 }
 
-fn found(access: &dyn NetworkAccess, question: Asked, deadline: Instant) -> Result<Found, Failure> {
+pub(super) fn found(access: &dyn NetworkAccess, question: Asked, deadline: Instant) -> Result<Found, Failure> {
     Ok(match question {
         Asked::DirectoryKeys { method, address } => {
             let mut values = access.directory_keys(method, &address, deadline)?;

@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{
+    bounds::{ANSWER, Bounded, QUESTION, SHORT, Sizes, TEXTS},
     forms::{MailForm, OutcomeForm, PostingForm},
     questions::{Answer, Foretold, Memory, Question},
     setup::Setup,
 };
-use crate::{base::Result, sandbox::Enforced};
+use crate::{
+    base::{Error, Result},
+    sandbox::Enforced,
+};
 
 /// What a judge is told.
 #[derive(Debug, Deserialize, Serialize)]
@@ -47,4 +51,84 @@ pub(super) enum Said {
     Marked(Result<ByteBuf>),
     Question(Question),
     Ready(Enforced),
+}
+
+impl Bounded for Order {
+    fn most(kind: u8, sizes: &Sizes) -> u32 {
+        match kind {
+            0 => ANSWER,
+            // A mail that is marked is one that was made.
+            1 | 3 => sizes.made,
+            2 => sizes.received,
+            4 => TEXTS,
+            _ => 0,
+        }
+    }
+}
+
+impl Bounded for Said {
+    fn most(kind: u8, sizes: &Sizes) -> u32 {
+        match kind {
+            0..=2 => sizes.made,
+            3 => QUESTION,
+            4 => SHORT,
+            _ => 0,
+        }
+    }
+}
+
+impl Said {
+    /// In the place of a result that is too long to be said.
+    pub(super) fn refused(self, error: Error) -> Said {
+        match self {
+            Said::Copies(_) => Said::Copies(Err(error)),
+            Said::Handled(_) => Said::Handled(Err(error)),
+            Said::Marked(_) => Said::Marked(Err(error)),
+            Said::Question(_) | Said::Ready(_) => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::Limits,
+        isolation::{bounds, setup::VERSION},
+    };
+
+    #[test]
+    fn each_kind_has_its_bound() {
+        let limits = Limits { message: 1_000_000, ..Limits::default() };
+        let sizes = Sizes::of(&limits, 100);
+        let rest = u32::try_from(bounds::STRUCTURE).unwrap();
+        assert_eq!(sizes.made, 16_000_000 + rest);
+        assert_eq!(sizes.received, 1_000_000 + 1_048_576 + 204_800 + rest);
+        let most = |said: &Said| Said::most(postcard::to_extend(said, Vec::new()).unwrap()[0], &sizes);
+        let failed = || Error::usage("x");
+        for said in [Said::Copies(Err(failed())), Said::Handled(Err(failed())), Said::Marked(Err(failed()))] {
+            assert_eq!(most(&said), sizes.made, "{said:?}");
+            let over = Error::over_budget("message", "x");
+            assert!(format!("{:?}", said.refused(over)).contains("Malformed"));
+        }
+        assert_eq!(most(&Said::Question(Question::Anchors)), QUESTION);
+        assert_eq!(most(&Said::Ready(Enforced::Fully)), SHORT);
+        assert_eq!(Said::most(5, &sizes), 0, "there is no such kind");
+        let most = |order: &Order| Order::most(postcard::to_extend(order, Vec::new()).unwrap()[0], &sizes);
+        assert_eq!(most(&Order::Answer(Err(failed()))), ANSWER);
+        let setup = Box::new(Setup {
+            path: Default::default(),
+            texts: Default::default(),
+            tenant: None,
+            legacy: Default::default(),
+            memory: 0,
+            sizes,
+            marker: Default::default(),
+            fetching: super::super::questions::Fetching::No,
+        });
+        assert_eq!(most(&Order::Start { version: VERSION.to_owned(), setup }), TEXTS);
+        assert_eq!((Order::most(1, &sizes), Order::most(2, &sizes)), (sizes.made, sizes.received));
+        let huge = Limits { message: usize::MAX, ..Limits::default() };
+        assert_eq!(Sizes::of(&huge, usize::MAX), Sizes { received: u32::MAX, made: u32::MAX });
+    }
 }

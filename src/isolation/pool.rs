@@ -16,6 +16,7 @@ use serde_bytes::ByteBuf;
 use super::{
     acceptance::Acceptance,
     answers::{Answers, Told},
+    bounds::Sizes,
     channel::{Channel, gone},
     foreseen,
     forms::{MailForm, OutcomeForm, PostingForm, undivided},
@@ -28,6 +29,7 @@ use crate::{
     base::{Clock, Error, Kind, Limits, Result, Secret},
     crypto::Legacy,
     engine::{Handler, Outcome, Posting},
+    keys::UseClient,
     mail::{Mail, Message, Submitter},
     policy::Policy,
     sandbox::Enforced,
@@ -51,6 +53,8 @@ pub struct PoolSettings {
     pub policy: Policy,
     /// What one message may cost.
     pub limits: Limits,
+    /// Recipients that one may have.
+    pub recipients: usize,
     /// Judges that are kept when there is no work. Where it is one, none is kept before there was work.
     pub kept: usize,
     /// The time.
@@ -98,7 +102,7 @@ impl Pool {
     fn work<T>(
         &self,
         acceptance: &Acceptance,
-        client: String,
+        client: UseClient,
         foreseen: Vec<Question>,
         order: impl FnOnce(Task) -> Order,
         read: impl FnOnce(Said) -> Option<Result<T>>,
@@ -150,7 +154,7 @@ impl Handler for Pool {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let came = mail.message.clone();
         let acceptance = Acceptance::of(&mail.envelope.recipients, &self.settings.policy);
-        let (client, foreseen) = (client(&mail.submitter), foreseen::of_mail(&mail, &self.settings.policy));
+        let (client, foreseen) = (client(&mail), foreseen::of_mail(&mail, &self.settings.policy));
         let form = MailForm::of(&mail);
         drop(mail);
         let limits = &self.settings.limits;
@@ -173,7 +177,7 @@ impl Handler for Pool {
         let mails = |forms: Vec<MailForm>| acceptance.copies(forms, &self.settings.limits);
         self.work(
             &acceptance,
-            format!("list {}", posting.list.address),
+            UseClient::Known(format!("list {}", posting.list.address)),
             Vec::new(),
             |task| Order::Copies { posting: form, numbers, task },
             |said| match said {
@@ -187,7 +191,7 @@ impl Handler for Pool {
         let form = MailForm::of(mail);
         let marked = self.work(
             &Acceptance::default(),
-            client(&mail.submitter),
+            client(mail),
             Vec::new(),
             |task| Order::Mark { mail: form, task },
             |said| match said {
@@ -209,13 +213,15 @@ impl Worker {
         let (own, other) = UnixStream::pair().map_err(io)?;
         own.set_read_timeout(Some(SILENCE)).and_then(|()| own.set_write_timeout(Some(SILENCE))).map_err(io)?;
         let process = (settings.start)(Ends { input: OwnedFd::from(other), output: None }).map_err(io)?;
-        let mut worker = Worker { process, channel: Channel::new(own), told: Told::default(), handled: 0 };
+        let sizes = Sizes::of(&settings.limits, settings.recipients);
+        let mut worker = Worker { process, channel: Channel::new(own).with(sizes), told: Told::default(), handled: 0 };
         let setup = Box::new(Setup {
             path: settings.path.clone(),
             texts: settings.texts.clone(),
             tenant: settings.tenant.clone(),
             legacy: settings.legacy,
             memory: memory(&settings.limits),
+            sizes,
             marker: ByteBuf::from(settings.marker.expose().to_vec()),
             fetching: answers.fetching(),
         });
@@ -254,13 +260,13 @@ impl Drop for Worker {
     }
 }
 
-/// A name for the client that a mail came from. Who is unknown has one in common: what they name themselves by is free to choose.
-fn client(submitter: &Submitter) -> String {
-    match submitter {
-        Submitter::Authenticated(login) => format!("login {login}"),
-        Submitter::Host => "host".to_owned(),
-        Submitter::Trusted => "trusted".to_owned(),
-        Submitter::Unknown => "unknown".to_owned(),
+/// The client that a mail came from. One that is unknown is told from others by its address: what it names itself by is free to choose.
+fn client(mail: &Mail) -> UseClient {
+    match &mail.submitter {
+        Submitter::Authenticated(login) => UseClient::Known(format!("login {login}")),
+        Submitter::Host => UseClient::Known("host".to_owned()),
+        Submitter::Trusted => UseClient::Known("trusted".to_owned()),
+        Submitter::Unknown => UseClient::stranger(mail.client),
     }
 }
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::forms::{MailForm, OutcomeForm, PostingForm};
+use super::{
+    bounds::{Bounded, FIGURES, SHORT, Sizes, TEXTS},
+    forms::{MailForm, OutcomeForm, PostingForm},
+};
 use crate::{
     base::{Error, Result},
     report::{Counts, KeyFigures, html::KeyEnd},
@@ -133,4 +136,100 @@ pub enum HealthAnswer {
     Keys(Option<KeyFigures>),
     /// To [`HealthQuestion::Ready`].
     Ready(Result<()>),
+}
+
+impl Bounded for Order {
+    fn most(kind: u8, _: &Sizes) -> u32 {
+        match kind {
+            0 | 1 => TEXTS,
+            2 => SHORT,
+            _ => 0,
+        }
+    }
+}
+
+impl Bounded for Report {
+    fn most(_: u8, _: &Sizes) -> u32 {
+        SHORT
+    }
+}
+
+impl Bounded for Purpose {
+    fn most(_: u8, _: &Sizes) -> u32 {
+        SHORT
+    }
+}
+
+impl Bounded for Request {
+    fn most(kind: u8, sizes: &Sizes) -> u32 {
+        match kind {
+            1 => sizes.received,
+            2 => SHORT,
+            // With what was made of a mail before.
+            0 | 3 | 4 => sizes.made,
+            _ => 0,
+        }
+    }
+}
+
+impl Bounded for Response {
+    fn most(kind: u8, sizes: &Sizes) -> u32 {
+        match kind {
+            0 | 1 | 3 => sizes.made,
+            2 | 4 => FIGURES,
+            _ => 0,
+        }
+    }
+}
+
+impl Said {
+    /// In the place of an answer that is too long to be said.
+    pub(super) fn refused(&self, error: Error) -> Said {
+        match self {
+            Said::Copies(_) => Said::Copies(Err(error)),
+            Said::Handled(_) => Said::Handled(Err(error)),
+            Said::Health(_) => Said::Health(HealthAnswer::Ready(Err(error))),
+            Said::Marked(_) => Said::Marked(Err(error)),
+            Said::Sent(_) => Said::Sent(Err(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    fn first(value: &impl Serialize) -> u8 {
+        postcard::to_extend(value, Vec::new()).unwrap()[0]
+    }
+
+    #[test]
+    fn each_kind_has_its_bound() {
+        let sizes = Sizes::of(&Limits::default(), 100);
+        let loaded = Loaded { number: 1, path: PathBuf::new(), texts: BTreeMap::new(), home: None };
+        assert_eq!(Order::most(first(&Order::Load(loaded.clone())), &sizes), TEXTS);
+        let start = Order::Start { version: String::new(), loaded, sockets: Vec::new() };
+        assert_eq!(Order::most(first(&start), &sizes), TEXTS);
+        assert_eq!(Order::most(first(&Order::Stop), &sizes), SHORT);
+        assert_eq!(Request::most(first(&Request::Health(HealthQuestion::Ready)), &sizes), SHORT);
+        assert_eq!(
+            [0, 1, 3, 4, 5].map(|kind| Request::most(kind, &sizes)),
+            [sizes.made, sizes.received, sizes.made, sizes.made, 0]
+        );
+        let failed = || Error::usage("x");
+        for (said, most) in [
+            (Said::Copies(Err(failed())), sizes.made),
+            (Said::Handled(Err(failed())), sizes.made),
+            (Said::Health(HealthAnswer::Keys(None)), FIGURES),
+            (Said::Marked(Err(failed())), sizes.made),
+            (Said::Sent(Err(failed())), FIGURES),
+        ] {
+            let response = Response { said, counts: Counts::default() };
+            assert_eq!(Response::most(first(&response), &sizes), most, "{response:?}");
+            let refused = response.said.refused(Error::over_budget("message", "x"));
+            assert_eq!(first(&refused), first(&response.said));
+            assert!(format!("{refused:?}").contains("Malformed"));
+        }
+    }
 }

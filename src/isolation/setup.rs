@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::questions::Fetching;
+use super::{bounds::Sizes, questions::Fetching};
 use crate::crypto::Legacy;
 
 /// What a judge knows when it starts. It reads no file.
@@ -21,6 +21,7 @@ pub struct Setup {
     pub legacy: Legacy,
     /// Octets of memory that it may take.
     pub memory: u64,
+    pub(super) sizes: Sizes,
     pub(super) marker: ByteBuf,
     pub(super) fetching: Fetching,
 }

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::requests::Family;
-use crate::base::Error;
+use super::{
+    bounds::{Bounded, SHORT, Sizes, TEXTS},
+    requests::Family,
+};
+use crate::{base::Error, mail::Envelope};
 
 /// What the process with the keys begins with.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -57,3 +60,44 @@ pub(super) enum Order {
 
 /// The octet for the program that takes mail, among those of the processes of the service.
 pub(super) const PROGRAM: u8 = u8::MAX;
+
+impl Bounded for Order {
+    fn most(kind: u8, _: &Sizes) -> u32 {
+        match kind {
+            0 | 2 => SHORT,
+            1 => TEXTS,
+            _ => 0,
+        }
+    }
+}
+
+impl Bounded for Word {
+    fn most(_: u8, _: &Sizes) -> u32 {
+        SHORT
+    }
+}
+
+/// That of a mail for the program that takes mail: 1,000 recipients, each with its parameters.
+impl Bounded for Envelope {
+    fn most(_: u8, _: &Sizes) -> u32 {
+        ENVELOPE
+    }
+}
+
+/// Octets of an envelope for the program that takes mail. Source: 1,000 recipients, each a line of SMTP.
+const ENVELOPE: u32 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_bound() {
+        let first = |order: &Order| postcard::to_extend(order, Vec::new()).unwrap()[0];
+        let told = Told { path: PathBuf::new(), texts: BTreeMap::new(), home: None, ended: 0 };
+        let start = Order::Start { version: String::new(), told, sockets: Vec::new() };
+        for (order, most) in [(Order::Reload, SHORT), (start, TEXTS), (Order::Stop, SHORT)] {
+            assert_eq!(Order::most(first(&order), &Sizes::default()), most, "{order:?}");
+        }
+    }
+}

@@ -149,7 +149,7 @@ fn attend(what: u8, files: Vec<OwnedFd>, startable: &Startable) -> Result<()> {
     };
     let mut connection = UnixStream::from(connection);
     let command = if what == PROGRAM {
-        let envelope = Channel::within(connection.try_clone().map_err(io)?, MOST_ENVELOPE).receive()?;
+        let envelope = Channel::new(connection.try_clone().map_err(io)?).receive()?;
         let command = (startable.program)(&envelope).ok_or_else(|| gone(&"it names no program"))?;
         Started { command, error: files.next(), output: None }
     } else {
@@ -216,5 +216,3 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
 
 /// Processes at once. Source: as many as the connections of a front.
 const MOST_PROCESSES: usize = 4_096;
-/// Octets of the envelope of a mail for the program that takes mail: 1,000 recipients with their parameters.
-const MOST_ENVELOPE: u32 = 4 << 20;

@@ -16,6 +16,7 @@ mod snapshot;
 mod source;
 mod state;
 mod status;
+mod strangers;
 mod token_key;
 mod token_uri;
 mod uses;
@@ -40,7 +41,7 @@ pub use state::KeyState;
 pub use status::{Kept, StatementStore, StatusSource};
 pub use token_key::{LockedTokenKeys, TokenKey, TokenKeys, Tokens};
 pub use token_uri::TokenUri;
-pub use uses::{KeyUse, KeyUses, Operation, UseLimits, UsedUp};
+pub use uses::{KeyUse, KeyUses, Operation, UseClient, UseLimits, UsedUp};
 pub use withdrawal::{RevocationReason, Withdrawal};
 
 use crate::{

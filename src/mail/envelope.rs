@@ -1,6 +1,6 @@
 //! The SMTP envelope.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,8 @@ pub struct Mail {
     pub envelope: Envelope,
     /// The client that submitted the message.
     pub submitter: Submitter,
+    /// The client's address, where the transport knows it: not behind a relay that does not name it.
+    pub client: Option<IpAddr>,
     /// The message.
     pub message: Message,
 }

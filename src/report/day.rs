@@ -65,7 +65,8 @@ impl Day {
             self.hours.push_back((now, Counts::new()));
         }
         if let Some((_, counts)) = self.hours.back_mut() {
-            *counts.entry((counted, name.to_owned())).or_default() += count as u64;
+            let own = counts.entry((counted, name.to_owned())).or_default();
+            *own = own.saturating_add(count as u64);
         }
     }
 
@@ -73,7 +74,8 @@ impl Day {
     fn sum(&self, now: u64) -> Counts {
         let mut sum = Counts::new();
         for (key, count) in self.hours.iter().filter(|(hour, _)| hour + HOURS > now).flat_map(|(_, counts)| counts) {
-            *sum.entry(key.clone()).or_default() += count;
+            let own: &mut u64 = sum.entry(key.clone()).or_default();
+            *own = own.saturating_add(*count);
         }
         sum
     }

@@ -167,11 +167,13 @@ impl Divided {
             handlers: KINDS.into_iter().map(|kind| (kind, back.measured(kind))).collect(),
             lists: back.lists,
             limits: config.bounds.message.clone(),
+            recipients: config.bounds.recipients,
             health: Box::new(move |question| answer(&*health, question)),
             counts: Arc::clone(&self.counts),
             context: Arc::new(move |context| roles.enter(context)),
             program: program.map(|program| handing_over(program, &self.link)),
             mailer,
+            posted: Default::default(),
         })
     }
 

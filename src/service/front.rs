@@ -169,7 +169,7 @@ async fn serve(
         let loaded = next.lock().unwrap_or_else(PoisonError::into_inner).clone();
         tried.store(loaded.number, Ordering::SeqCst);
         let config = configuration(&loaded)?;
-        let limits = config.bounds.message.clone();
+        let limits = (config.bounds.message.clone(), config.bounds.recipients);
         let remote = link.remote(loaded.number, lists(&config), limits, Arc::clone(&counted), context.clone());
         let built = built(&mut listeners, &config, &remote);
         if loaded.number > 1 { built.map_err(late) } else { built }

@@ -53,7 +53,8 @@ impl Copy {
             let (_, of_other) = others.entry(owner).or_insert_with(|| {
                 let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: Vec::new() };
                 // As from another host: nothing that one tenant says is believed by the other.
-                let mail = Mail { envelope, submitter: Submitter::Unknown, message: mail.message.clone() };
+                let mail =
+                    Mail { envelope, submitter: Submitter::Unknown, client: None, message: mail.message.clone() };
                 (group.origin.clone(), mail)
             });
             of_other.envelope.recipients.push(path.clone());

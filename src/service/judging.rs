@@ -50,6 +50,7 @@ pub(super) fn isolated(
         legacy: parts.legacy,
         policy: parts.policy.clone(),
         limits: parts.limits.clone(),
+        recipients: config.bounds.recipients,
         // There may be hundreds of tenants, and most of them have no mail now.
         kept: if config.tenant.is_some() { 1 } else { config.bounds.work.clamp(2, MOST_IDLE) },
         clock: Arc::clone(&parts.clock),

@@ -313,7 +313,12 @@ impl TenantHandler {
         let (mut joined, mut failed): (Option<Outcome>, Vec<_>) = (None, Vec::new());
         for (owner, recipients) in by_owner {
             let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: recipients.clone() };
-            let part = Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() };
+            let part = Mail {
+                envelope,
+                submitter: mail.submitter.clone(),
+                client: mail.client,
+                message: mail.message.clone(),
+            };
             match (self.settled(owner, part, crossings), &mut joined) {
                 (Ok(mut part), Some(joined)) => {
                     // What only one of them found authentic is not authentic for all.
@@ -343,7 +348,7 @@ impl TenantHandler {
     fn settled(&self, owner: Owner, mail: Mail, crossings: &mut Crossings) -> Result<Outcome> {
         crossings.octets = crossings.octets.saturating_add(mail.message.octets().len());
         self.tenants.marking.engine().budget().copies(crossings.octets)?;
-        let submitter = mail.submitter.clone();
+        let (submitter, client) = (mail.submitter.clone(), mail.client);
         let mut outcome = self.by(owner, mail)?;
         if crossings.left.is_none() {
             return Ok(outcome);
@@ -353,6 +358,7 @@ impl TenantHandler {
             staying.into_iter().for_each(|copy| put_copy(&mut outcome, copy));
             for (other, (origin, part)) in others {
                 let recipients = part.envelope.recipients.clone();
+                let part = Mail { client, ..part };
                 match crossings.take().and_then(|()| self.settled(other, self.crossing(part, &submitter)?, crossings)) {
                     Ok(mut part) => {
                         // The client that sent it is known to each tenant that handles it.
@@ -395,7 +401,7 @@ impl TenantHandler {
         for (other, path) in others {
             let to = path.address.to_string();
             let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: vec![path] };
-            let part = Mail { envelope, submitter: Submitter::Unknown, message: mail.message.clone() };
+            let part = Mail { envelope, submitter: Submitter::Unknown, client: None, message: mail.message.clone() };
             let part = self.crossing(part, &Submitter::Host)?;
             let outcome = self.settled(other, part, &mut Crossings::new(Some(CROSSINGS)))?;
             if let Some(Disposition::Tempfail(why)) = outcome
@@ -416,7 +422,7 @@ impl TenantHandler {
         }
         if !staying.is_empty() {
             let envelope = Envelope { sender: mail.envelope.sender, recipients: staying };
-            all.push(Mail { envelope, submitter: mail.submitter, message: mail.message });
+            all.push(Mail { envelope, submitter: mail.submitter, client: None, message: mail.message });
         }
         Ok(())
     }

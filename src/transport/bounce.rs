@@ -97,7 +97,7 @@ impl Bounces {
         let message = Message::parse(message, &mut Budget::new(self.writer.limits.clone()))?;
         let recipients = vec![ForwardPath { address: sender, parameters: Vec::new() }];
         let envelope = Envelope { sender: ReversePath::default(), recipients };
-        Ok(Some(Mail { envelope, submitter: Submitter::Trusted, message }))
+        Ok(Some(Mail { envelope, submitter: Submitter::Trusted, client: None, message }))
     }
 }
 

@@ -130,7 +130,7 @@ impl Quarantine {
         let (held, octets) = self.read(id)?;
         let limits = Limits { message: octets.len().max(limits.message), ..limits.clone() };
         let message = Message::received(octets, &mut Budget::new(limits))?;
-        send(&Mail { envelope: held.envelope()?, submitter: Submitter::Unknown, message })?;
+        send(&Mail { envelope: held.envelope()?, submitter: Submitter::Unknown, client: None, message })?;
         self.remove(id)?;
         Ok(held)
     }

@@ -280,7 +280,7 @@ impl NextHop for Relay {
         for path in &mail.envelope.recipients {
             let part = parts.entry(path.address.domain().to_owned()).or_insert_with(|| {
                 let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: Vec::new() };
-                Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() }
+                Mail { envelope, submitter: mail.submitter.clone(), client: mail.client, message: mail.message.clone() }
             });
             part.envelope.recipients.push(path.clone());
         }

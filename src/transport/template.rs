@@ -84,6 +84,6 @@ impl Writer {
         let message = Message::parse(octets, &mut Budget::new(self.limits.clone()))?;
         let recipients = vec![ForwardPath { address: reader, parameters: Vec::new() }];
         let envelope = Envelope { sender: ReversePath::default(), recipients };
-        Ok(Mail { envelope, submitter: Submitter::Trusted, message })
+        Ok(Mail { envelope, submitter: Submitter::Trusted, client: None, message })
     }
 }

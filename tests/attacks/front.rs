@@ -9,6 +9,7 @@ use std::{
     process::Command,
     sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
 use postseal::{
@@ -25,6 +26,9 @@ use crate::{
 
 /// What a process of the service does in this program, which process tries to reach things, and where they are.
 const WITHIN: &str = "POSTSEAL_TEST_FRONT";
+
+/// Whether the front reports too much, where it is asked what the log has of a message.
+const SHOUTS: &str = "POSTSEAL_TEST_SHOUTS";
 
 /// A process that is this test program. Its test harness writes to standard output, so that the second connection is standard error.
 fn process(role: Role, hostile: Role, places: &str) -> Command {
@@ -133,6 +137,64 @@ fn a_process_with_keys_runs_no_program_and_writes_into_its_home_alone() {
     }
 }
 
+/// One octet over what it may report: it is ended at once, and another takes its place.
+#[test]
+fn a_front_that_says_too_much_is_ended() {
+    let lab = Lab::new();
+    let (relay, next) = (free_port(), free_port());
+    lab.write(
+        "postseal.toml",
+        format!(
+            "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n\
+             [upstream]\nsmart-host = \"127.0.0.1:{next}\"\n\
+             [[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:{relay}\"\n\
+             [[rule]]\nname = \"all\"\naction = \"clear\"\n"
+        ),
+    );
+    let places = Targets::new(&lab).line();
+    let roles = Roles::new(move |role| {
+        let mut command = process(role, &places);
+        command.env(SHOUTS, "1");
+        command
+    });
+    let (events, received) = mpsc::channel(1);
+    let (tell, told) = std::sync::mpsc::channel();
+    let service = Service::new(lab.path("postseal.toml")).with_roles(roles).with_supervisor(move |state| {
+        let _ = tell.send(state);
+    });
+    let serving = thread::spawn(move || {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(service.serve(received))
+    });
+    let Ok(State::Ready) = told.recv() else { panic!("{:?}", serving.join().unwrap()) };
+    let mail = b"HELO client.test\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n";
+    let message = b"From: a@example.net\r\n\r\nhello\r\n.\r\n";
+    for _ in 0..2 {
+        // The first front, and the one after it.
+        let end = Instant::now() + Duration::from_secs(30);
+        let mut client = loop {
+            let greeted = TcpStream::connect(("127.0.0.1", relay)).ok().filter(|mut client| {
+                let mut greeting = [0; 3];
+                client.read_exact(&mut greeting).is_ok() && greeting == *b"220"
+            });
+            match greeted {
+                Some(client) => break client,
+                None => assert!(Instant::now() < end, "no front"),
+            }
+            thread::sleep(Duration::from_millis(50));
+        };
+        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        client.write_all(&[&mail[..], message].concat()).unwrap();
+        let mut said = Vec::new();
+        // The kernel may say that the connection was reset.
+        let ended = client.read_to_end(&mut said).map_err(|error| error.kind());
+        assert!(matches!(ended, Ok(_) | Err(io::ErrorKind::ConnectionReset)), "{ended:?}");
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.lines().last().unwrap().starts_with("354"), "{said}");
+    }
+    events.blocking_send(Event::Stop).unwrap();
+    serving.join().unwrap().unwrap();
+}
+
 /// The processes; a test of its own only in name.
 #[test]
 fn within() {
@@ -147,6 +209,18 @@ fn within() {
         return;
     }
     let passing = File::from(io::stderr().as_fd().try_clone_to_owned().unwrap());
+    if env::var_os(SHOUTS).is_some() {
+        let mut reports = connection.try_clone().unwrap();
+        let shout = move || {
+            // A report of one octet more than a mebibyte, which begins as one does.
+            reports.write_all(&[&((1_u32 << 20) + 1).to_le_bytes()[..], &[1]].concat()).unwrap();
+            thread::sleep(Duration::from_secs(600));
+            String::new()
+        };
+        let shout = Arc::new(Mutex::new(shout));
+        service::front(connection, passing, |_| {}, move || (shout.lock().unwrap())()).unwrap();
+        return;
+    }
     // What is open stays open.
     let said = (role == hostile).then(|| Arc::new(Mutex::new(File::create(places.folder.join("said")).unwrap())));
     let configuration = places.folder.join("postseal.toml");

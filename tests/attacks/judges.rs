@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    env, io,
+    env, fs,
+    io::{self, Write},
     ops::Range,
     os::fd::AsFd,
     path::PathBuf,
@@ -60,7 +61,8 @@ fn pool_with(given: &str, ended: &Arc<AtomicUsize>, uses: KeyUses) -> Pool {
         marker: Secret::from("0123456789abcdef"),
         legacy: Default::default(),
         policy: with_list(),
-        limits: Limits::default(),
+        limits: limits(),
+        recipients: 100,
         kept: 2,
         clock: Arc::new(SystemClock),
         ended: Box::new(move || {
@@ -70,6 +72,15 @@ fn pool_with(given: &str, ended: &Arc<AtomicUsize>, uses: KeyUses) -> Pool {
     };
     Pool::new(settings, Answers::new(Arc::new(keys()), with_list().lists).limited(uses)).unwrap()
 }
+
+fn limits() -> Limits {
+    Limits { message: 1 << 20, ..Limits::default() }
+}
+
+/// Octets of what a judge may make of a message: eight copies that are encrypted and as many in clear, and the rest.
+const MADE: usize = (16 << 20) + (16 << 20);
+/// Octets of a question.
+const QUESTION: usize = 4 << 20;
 
 /// The rules, and a list with one member.
 fn with_list() -> Policy {
@@ -225,6 +236,39 @@ fn a_judge_that_ends_costs_one_message() {
     }
 }
 
+/// One octet over what it may say. Memory is taken for what arrives, and what it says is not waited for.
+#[test]
+fn a_judge_that_says_too_much_is_ended() {
+    let ended: Arc<AtomicUsize> = Arc::default();
+    let pool = pool("0 0 0 /", &ended);
+    for what in ["say too much", "ask too much", "say for ever", "name millions"] {
+        let before = ended.load(Ordering::SeqCst);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| pool.handle(letter("hello")).map(|outcome| outcome.mails.len()));
+            let error = pool.handle(letter(what)).unwrap_err();
+            assert_eq!(error.kind(), Kind::TryAgain, "{what}: {error}");
+            assert_eq!(other.join().unwrap(), Ok(1), "beside {what}");
+        });
+        assert_eq!(ended.load(Ordering::SeqCst), before + 1, "{what}");
+    }
+    assert_eq!(pool.handle(letter("hello")).unwrap().mails.len(), 1);
+}
+
+/// What an unchanged judge makes and cannot say: the message is refused, and the judge goes on.
+#[test]
+fn an_outcome_that_is_too_long_is_refused_for_good() {
+    let ended: Arc<AtomicUsize> = Arc::default();
+    let pool = pool("0 0 0 /", &ended);
+    let who = || pool.handle(letter("who")).unwrap().notes;
+    let one = who();
+    assert_eq!(pool.handle(letter("nearly too long")).unwrap().notes[0].len(), MADE - (64 << 10));
+    let error = pool.handle(letter("too long")).unwrap_err();
+    assert!(error.is_permanent() && error.to_string().contains("more than 33554432 octets"), "{error}");
+    // It is another one, because what a judge refuses may have been made to change it.
+    assert_ne!(who(), one);
+    assert_eq!(ended.load(Ordering::SeqCst), 0);
+}
+
 /// The same questions and answers as in one process.
 #[test]
 fn a_judge_decides_as_the_engine_does() {
@@ -330,6 +374,14 @@ impl Handler for Taken {
             "abort" => process::abort(),
             "panic" => panic!("as a dependency may"),
             "leave" => process::exit(0),
+            "nearly too long" => outcome.notes = vec!["x".repeat(MADE - (64 << 10))],
+            "too long" => outcome.notes = vec!["x".repeat(MADE)],
+            // An outcome, and a question.
+            "say too much" => say(MADE + 1, &[1], 0),
+            "ask too much" => say(QUESTION + 1, &[3], 0),
+            "say for ever" => say(u32::MAX as usize, &[3], usize::MAX),
+            // An outcome that begins with messages of no octet.
+            "name millions" => say(20 << 20, &[1, 0, 0x80, 0x80, 0x80, 0x08], 20 << 20),
             "take memory" => drop(vec![1_u8; 1 << 36]),
             _ => {}
         }
@@ -351,6 +403,18 @@ impl Handler for Taken {
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.engine.mark(mail)
     }
+}
+
+/// Says this on the connection, by a way of its own: a value of so many octets that begins so, and as many more as are told.
+fn say(length: usize, first: &[u8], more: usize) {
+    let mut connection = fs::File::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
+    let length = u32::try_from(length).unwrap().to_le_bytes();
+    connection.write_all(&[&length, first].concat()).unwrap();
+    let mut left = more;
+    while left > 0 && connection.write_all(&[0; 1 << 10]).is_ok() {
+        left = left.saturating_sub(1 << 10);
+    }
+    thread::sleep(Duration::from_secs(600));
 }
 
 impl Taken {

@@ -21,7 +21,11 @@ pub(crate) struct Letter<'a> {
 
 /// The first refusal, or the reply to the message, by SMTP (`EHLO`) or LMTP (`LHLO`).
 pub(crate) fn dialogue(port: u16, hello: &str, letter: &Letter<'_>) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    dialogue_over(TcpStream::connect(("127.0.0.1", port)).expect("it listens"), hello, letter)
+}
+
+/// The same over a connection that was just made.
+pub(crate) fn dialogue_over(mut stream: TcpStream, hello: &str, letter: &Letter<'_>) -> String {
     let mut lines = BufReader::new(stream.try_clone().expect("a second handle"));
     reply(&mut lines);
     let mut said = String::new();

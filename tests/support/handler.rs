@@ -107,7 +107,7 @@ pub(crate) fn mail(submitter: Submitter, recipients: &[&str], message: impl Into
     let path = |one: &&str| ForwardPath { address: address(one), parameters: vec!["NOTIFY=NEVER".to_owned()] };
     let sender = ReversePath { address: Some(address("bounces@example.org")), parameters: vec!["RET=HDRS".to_owned()] };
     let envelope = Envelope { sender, recipients: recipients.iter().map(path).collect() };
-    Mail { envelope, submitter, message: parse(message) }
+    Mail { envelope, submitter, client: None, message: parse(message) }
 }
 
 pub(crate) fn alice() -> Submitter {

@@ -208,7 +208,7 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
         }
     };
     let sender = ReversePath { address: sender, parameters: Vec::new() };
-    let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
+    let mail = Mail { envelope: Envelope { sender, recipients }, submitter, client: None, message };
     let mut parts: Vec<(&config::Config, Mail)> = Vec::new();
     match (named, tenancy.sender(&mail)) {
         (Some(config), _) => parts.push((config, mail)),
@@ -216,7 +216,8 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
         (None, Ok(None)) => {
             for (owner, recipients) in tenancy.recipients(&mail) {
                 let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients };
-                let part = Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() };
+                let part =
+                    Mail { envelope, submitter: mail.submitter.clone(), client: None, message: mail.message.clone() };
                 parts.push((service.of_owner(owner)?, part));
             }
         }

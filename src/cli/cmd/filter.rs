@@ -142,5 +142,5 @@ fn mail(what: &Filter, limits: &Limits) -> Result<Mail> {
         None => Submitter::Unknown,
     };
     let sender = ReversePath { address, parameters: Vec::new() };
-    Ok(Mail { envelope: Envelope { sender, recipients }, submitter, message: input::received(limits)? })
+    Ok(Mail { envelope: Envelope { sender, recipients }, submitter, client: None, message: input::received(limits)? })
 }

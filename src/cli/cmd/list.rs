@@ -141,7 +141,7 @@ fn held(
 
 fn mail(list: &MailingList, sender: ReversePath, message: Message) -> Mail {
     let recipients = vec![ForwardPath { address: list.address.clone(), parameters: Vec::new() }];
-    Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Host, message }
+    Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Host, client: None, message }
 }
 
 fn is_same(one: &Address, other: &Address) -> bool {

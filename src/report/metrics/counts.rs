@@ -56,7 +56,7 @@ impl Metrics {
         for ((counted, name), count) in day {
             own.day.count(counted, &name, usize::try_from(count).unwrap_or(usize::MAX));
         }
-        own.audit_failures += other.audit_failures;
+        own.audit_failures = own.audit_failures.saturating_add(other.audit_failures);
         sum(&mut own.processes_ended, other.processes_ended);
         sum(&mut own.key_uses, other.key_uses);
         sum(&mut own.key_limits, other.key_limits);
@@ -67,7 +67,8 @@ impl Metrics {
         sum(&mut own.not_opened, other.not_opened);
         for (key, count) in other.trials {
             let key = own.trial(key);
-            *own.trials.entry(key).or_default() += count;
+            let trials = own.trials.entry(key).or_default();
+            *trials = trials.saturating_add(count);
         }
         sum(&mut own.reloads, other.reloads);
         sum(&mut own.logins, other.logins);
@@ -82,21 +83,21 @@ impl Metrics {
         merge(&mut own.lookup_times, other.lookup_times, Times::join);
         merge(&mut own.mails, other.mails, |own: &mut Mails, other: Mails| {
             own.times.join(other.times);
-            own.octets += other.octets;
+            own.octets = own.octets.saturating_add(other.octets);
         });
     }
 }
 
 impl Times {
     fn join(&mut self, other: Times) {
-        self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own += other);
-        self.count += other.count;
-        self.sum += other.sum;
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own = own.saturating_add(other));
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
     }
 }
 
 fn sum<K: Ord>(own: &mut BTreeMap<K, u64>, other: BTreeMap<K, u64>) {
-    merge(own, other, |own, other| *own += other);
+    merge(own, other, |own, other: u64| *own = own.saturating_add(other));
 }
 
 fn merge<K: Ord, V: Default>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V>, add: impl Fn(&mut V, V)) {

@@ -73,7 +73,7 @@ mod tests {
         let path = |to: &&str| ForwardPath { address: Address::parse(to).unwrap(), parameters: Vec::new() };
         let message = Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap();
         let envelope = Envelope { sender: ReversePath::default(), recipients: to.iter().map(path).collect() };
-        Mail { envelope, submitter: Submitter::Unknown, message }
+        Mail { envelope, submitter: Submitter::Unknown, client: None, message }
     }
 
     #[test]

@@ -119,6 +119,7 @@ mod tests {
         let mail = |(to, body, _): &(&str, &str, Disposition)| Mail {
             envelope: Envelope { sender: ReversePath::default(), recipients: vec![path(to)] },
             submitter: Submitter::Unknown,
+            client: None,
             message: message(body),
         };
         let group = |(to, _, disposition): &(&str, &str, Disposition)| Group {

@@ -48,7 +48,7 @@ impl Transaction {
             }
         }
         let envelope = Envelope { sender: self.sender.clone(), recipients };
-        Ok(Mail { envelope, submitter: self.submitter.clone(), message })
+        Ok(Mail { envelope, submitter: self.submitter.clone(), client: self.arrival.client, message })
     }
 
     /// Appends a header field. `space` says whether the value contains the space after the colon.

@@ -111,7 +111,7 @@ impl Sendmail<'_> {
         let parameters = ret.chain(options.envid.iter().map(|value| format!("ENVID={value}"))).collect();
         let sender = ReversePath { address: sender, parameters };
         let submitter = self.submitter()?;
-        Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, message })
+        Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, client: None, message })
     }
 
     /// The calling user, as the login that rules compare.

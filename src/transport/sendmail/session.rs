@@ -186,7 +186,7 @@ impl Session<'_> {
         let completed = Writer { unique, ..sendmail.writer.clone() }.complete(&message, &author);
         let message = Message::received(completed, &mut Budget::new(sendmail.limits.clone()))?;
         let submitter = sendmail.submitter()?;
-        sendmail.copies.deliver(Mail { envelope, submitter, message }, self.count).map(drop)
+        sendmail.copies.deliver(Mail { envelope, submitter, client: None, message }, self.count).map(drop)
     }
 }
 

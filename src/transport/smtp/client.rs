@@ -528,7 +528,8 @@ mod tests {
         let sender = ReversePath { address: Some(address("a@x.org")), parameters: Vec::new() };
         let recipients = vec![ForwardPath { address: address("b@y.org"), parameters: Vec::new() }];
         let message = Message::parse(b"Subject: x\r\n\r\nx\r\n".to_vec(), &mut Budget::new(Limits::default())).unwrap();
-        let mail = Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Unknown, message };
+        let mail =
+            Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Unknown, client: None, message };
         assert_eq!(client.send(&mail, origin).await.unwrap().code, 250);
         assert!(!client.is_lost());
         drop(client);

@@ -212,8 +212,8 @@ impl Session<'_> {
         let outcome = match octets {
             Ok(octets) => {
                 let arrival = self.arrival(&transaction);
-                let (trace, submitter) = (self.trace(), self.submitter(&transaction.sender));
-                handle(self.server, transaction, arrival, submitter, trace.into_bytes(), octets).await
+                let from = (self.submitter(&transaction.sender), self.sending_address());
+                handle(self.server, transaction, arrival, from, self.trace().into_bytes(), octets).await
             }
             Err(reply) => Err((Cause::Limit, reply)),
         };
@@ -296,6 +296,14 @@ impl Session<'_> {
         self.client.login.clone().or_else(by_sender)
     }
 
+    /// The address that the message was sent from. That of a peer is not the client's.
+    fn sending_address(&self) -> Option<IpAddr> {
+        match &self.forwarded {
+            Some(client) => client.address,
+            None => self.client.address.filter(|_| self.client.trust != TrustLevel::Peer),
+        }
+    }
+
     fn submitter(&self, sender: &ReversePath) -> Submitter {
         let client = self.forwarded.as_ref().unwrap_or(&self.client);
         // XFORWARD names the origin of a message. It does not change the login of this connection.
@@ -307,13 +315,16 @@ impl Session<'_> {
     }
 }
 
+/// Who submitted a message, and the address.
+type From = (Submitter, Option<IpAddr>);
+
 /// Handles a message with its Received field on top, when memory and a permit are free. Returns the outcome and the memory that it uses, or the
 /// reply and its cause.
 async fn handle(
     server: &Server,
     transaction: Transaction,
     mut arrival: Arrival,
-    submitter: Submitter,
+    (submitter, client): From,
     trace: Vec<u8>,
     mut octets: Vec<u8>,
 ) -> Result<(Outcome, Held), (Cause, Reply)> {
@@ -338,7 +349,8 @@ async fn handle(
         let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
         octets.splice(..0, trace);
         let failed = |error| (Cause::Failure, failure(&error));
-        let mail = Mail { envelope, submitter, message: handler.receive(octets, &whole).map_err(failed)? };
+        let message = handler.receive(octets, &whole).map_err(failed)?;
+        let mail = Mail { envelope, submitter, client, message };
         arrival.log(&mail);
         if let Some(found) = Loop::of(&mail.message, &host) {
             metrics.limit_reached(listener, found.limit());

@@ -166,7 +166,7 @@ impl Gateway {
             Envelope { sender: ReversePath { address: Some(to[0].clone()), parameters: Vec::new() }, recipients };
         let mut budget = postseal::base::Budget::new(Limits::default());
         let message = Message::parse(octets.to_vec(), &mut budget).ok()?;
-        let mail = Mail { envelope, submitter: submitter.clone(), message };
+        let mail = Mail { envelope, submitter: submitter.clone(), client: None, message };
         let octets = filter(&*self.spy, &SessionId::new(&SystemRandom).unwrap(), mail).ok()??;
         Some(vec![Copy { to, octets }])
     }

@@ -166,7 +166,7 @@ fn filtered(handler: &dyn Handler, letter: &str) -> Result<Option<Vec<u8>>> {
     filter(
         handler,
         &SessionId::new(&SystemRandom).unwrap(),
-        Mail { envelope: Envelope { sender, recipients }, submitter, message },
+        Mail { envelope: Envelope { sender, recipients }, submitter, client: None, message },
     )
 }
 

@@ -102,7 +102,7 @@ impl Target {
             Target::Lmtp(next_hop, recipient) => {
                 let recipients = vec![ForwardPath { address: recipient.clone(), parameters: Vec::new() }];
                 let envelope = Envelope { sender: sender(parsed), recipients };
-                let mail = Mail { envelope, submitter: Submitter::Unknown, message: parsed.clone() };
+                let mail = Mail { envelope, submitter: Submitter::Unknown, client: None, message: parsed.clone() };
                 next_hop.send(&mail)?;
                 Ok(Taken::default())
             }

@@ -166,7 +166,7 @@ impl Transfer<'_> {
             Some(policy) => {
                 let recipients = vec![ForwardPath { address: policy.recipient.clone(), parameters: Vec::new() }];
                 let envelope = Envelope { sender: sender(&message), recipients };
-                let mail = Mail { envelope, submitter: Submitter::Unknown, message };
+                let mail = Mail { envelope, submitter: Submitter::Unknown, client: None, message };
                 let result = filter(policy.handler, policy.session, mail).map_err(Failure::Message)?;
                 result.map(|octets| self.parsed(octets)).transpose()?
             }
