@@ -18,13 +18,13 @@ use crate::support::{
 };
 
 /// The module that speaks with the server.
-const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
+pub(crate) const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
 
 /// Makes the token's objects reachable through a socket, as for a token on another machine.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(lab: &Lab, token: &Token<'_>) -> Server {
+    pub(crate) fn start(lab: &Lab, token: &Token<'_>) -> Server {
         let socket = lab.path("p11");
         let _ = fs::remove_file(&socket);
         let mut command = Command::new("p11-kit");
@@ -44,7 +44,7 @@ impl Server {
 
 impl Server {
     /// Stops all its processes, or lets them go on.
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, "--", &format!("-{}", self.0.id())]).status();
         assert!(status.expect("kill starts").success());
     }
