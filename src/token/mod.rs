@@ -20,6 +20,8 @@ mod object;
 #[cfg(feature = "pkcs11")]
 mod open;
 mod pin;
+#[cfg(feature = "pkcs11")]
+mod slots;
 
 #[cfg(not(feature = "pkcs11"))]
 pub use missing::OpenTokens;

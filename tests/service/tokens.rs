@@ -136,14 +136,30 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     assert!(log(&lab).contains("cannot be reached"), "{}", log(&lab));
     assert!(!log(&lab).contains("damaged"), "{}", log(&lab));
     assert!(service.delivered().is_empty());
-    let _server = Server::start(&lab, &token);
-    let end = Instant::now() + Duration::from_secs(20);
-    // The module is started anew at most once in a second.
-    while !service.replies(&letters[1]).iter().all(|(_, reply)| reply.starts_with("250")) {
-        assert!(Instant::now() < end, "{}", log(&lab));
-        thread::sleep(Duration::from_millis(300));
-    }
+    let server = Server::start(&lab, &token);
+    let comes_back = || {
+        let end = Instant::now() + Duration::from_secs(20);
+        // The module is started anew at most once in a second.
+        while !service.replies(&letters[1]).iter().all(|(_, reply)| reply.starts_with("250")) {
+            assert!(Instant::now() < end, "{}", log(&lab));
+            thread::sleep(Duration::from_millis(300));
+        }
+    };
+    comes_back();
     replies("250");
+    until("200");
+    // The list of a server without a token is empty, which its client takes for a list without room.
+    drop(server);
+    token.remove();
+    let _server = Server::start(&lab, &token);
+    let begin = Instant::now();
+    for (transport, reply) in service.replies(&letters[1]) {
+        assert!(reply.starts_with("451 4."), "{transport}: {reply}");
+    }
+    assert_eq!(service.readiness(), "503");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    token.restore();
+    comes_back();
     until("200");
 }
 

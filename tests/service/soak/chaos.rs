@@ -80,7 +80,7 @@ pub(super) struct Chaos<'a> {
 impl Chaos<'_> {
     /// A process of the service ends, or it reads its configuration again.
     pub(super) fn strike(&self, turn: usize) {
-        self.memory.fetch_max(self.proxy.memory(), Ordering::SeqCst);
+        self.memory.fetch_max(super::together(self.proxy), Ordering::SeqCst);
         if self.proxy.ended().is_some() {
             self.ended.fetch_add(1, Ordering::SeqCst);
             self.proxy.open_until_it_stays();

@@ -81,6 +81,14 @@ impl<'a> Elsewhere<'a> {
         )
     }
 
+    /// How many lines of the log say that the token, and the database, could not be reached.
+    pub(super) fn failures(&self, log: &str) -> [usize; 2] {
+        let database = self.database.lock().expect("nobody panics with it").url(DATABASE);
+        let place = database.rsplit('@').next().expect("a place").to_owned();
+        let of = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+        [of("cannot be reached"), of(&place)]
+    }
+
     /// One of them is away for a while; what was done.
     pub(super) fn outage(&self, turn: usize, pause: &mut dyn FnMut(u64, u64) -> Duration) -> &'static str {
         thread::sleep(pause(300, 1_200));
