@@ -21,7 +21,7 @@ use super::{
     Pin, Pins, ProbeLogin,
     failure::{Failure, gone, words},
     object,
-    slots::Slots,
+    slots::slots,
 };
 use crate::{
     base::{Error, Hint, Result},
@@ -41,7 +41,6 @@ pub(super) struct Module {
     /// Digests of the PINs that a token refused: no PIN is tried twice.
     refused: Mutex<BTreeSet<(TokenUri, Vec<u8>)>>,
     restarted: Mutex<Option<Instant>>,
-    slots: Slots,
 }
 
 /// A session with the keys that were found in it.
@@ -79,7 +78,6 @@ impl Module {
                 login: Mutex::default(),
                 refused: Mutex::default(),
                 restarted: Mutex::default(),
-                slots: Slots::default(),
             })
         };
         Arc::clone(held(&MODULES).entry(path.to_owned()).or_insert_with(made))
@@ -114,7 +112,7 @@ impl Module {
         work: impl Fn(&Session, &TokenUri) -> Result<T, Failed>,
     ) -> Result<T, Failure> {
         self.again(place, |context, _| {
-            let (slot, info) = slot(&self.slots.list(context)?, context, place.uri)?;
+            let (slot, info) = slot(&self.path, context, place.uri)?;
             let session = context.open_rw_session(slot).map_err(|failed| Failure::before(&failed))?;
             self.log_in(place, &session, &info)?;
             let done = work(&session, &name(&info)).map_err(|failed| Failure::of(&failed));
@@ -131,7 +129,7 @@ impl Module {
     /// As [`Module::with_key`].
     pub(super) fn probe(&self, place: &Place<'_>, login: ProbeLogin) -> Result<(), Failure> {
         self.again(place, |context, from| {
-            let (slot, info) = slot(&self.slots.list(context)?, context, place.uri)?;
+            let (slot, info) = slot(&self.path, context, place.uri)?;
             if login == ProbeLogin::IfUntried && info.login_required() && info.user_pin_count_low() {
                 let why = "a wrong PIN was given since the last right one, and none is tried here";
                 return Err(Failure::Stopped(Error::inaccessible(format!("{}: {why}", place.uri.title()))));
@@ -173,9 +171,6 @@ impl Module {
                     from = From::New;
                 }
                 (Err(Failure::Lost(why)), From::Restarted) => {
-                    if self.slots.is_asked() {
-                        self.restart();
-                    }
                     return Err(Failure::Stopped(gone(place.uri.title(), &why)));
                 }
                 // The session was new and the key was found in it: it is there, and does not do this.
@@ -191,7 +186,7 @@ impl Module {
         let mut pooled = match idle {
             Some(pooled) => pooled,
             None => {
-                let (slot, info) = slot(&self.slots.list(context)?, context, place.uri)?;
+                let (slot, info) = slot(&self.path, context, place.uri)?;
                 let session = context.open_ro_session(slot).map_err(|failed| Failure::before(&failed))?;
                 self.log_in(place, &session, &info)?;
                 Pooled { session, keys: Vec::new() }
@@ -249,8 +244,7 @@ impl Module {
     fn restart(&self) {
         let mut context = self.context.write().unwrap_or_else(PoisonError::into_inner);
         let mut restarted = held(&self.restarted);
-        // No operation runs: a list that is still to come was given up.
-        if restarted.is_some_and(|at| at.elapsed() < RESTART_PAUSE) && !self.slots.is_asked() {
+        if restarted.is_some_and(|at| at.elapsed() < RESTART_PAUSE) {
             return;
         }
         *restarted = Some(Instant::now());
@@ -258,7 +252,6 @@ impl Module {
         if let Some(context) = context.take() {
             // What fails to end is loaded again all the same.
             let _ = context.finalize();
-            self.slots.wait();
         }
     }
 
@@ -316,9 +309,9 @@ fn logged_in(done: Result<(), Failed>, stop: &dyn Fn(String) -> Failure) -> Resu
 }
 
 /// The slot whose token has this name.
-fn slot(slots: &[Slot], context: &Pkcs11, uri: &TokenUri) -> Result<(Slot, TokenInfo), Failure> {
+fn slot(module: &Path, context: &Pkcs11, uri: &TokenUri) -> Result<(Slot, TokenInfo), Failure> {
     let mut found = None;
-    for slot in slots.iter().copied() {
+    for slot in slots(module, context).map_err(|failed| Failure::before(&failed))? {
         let Ok(info) = context.get_token_info(slot) else { continue };
         let mut named = name(&info);
         if uri.attribute("slot-id").is_some() {

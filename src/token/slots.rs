@@ -1,90 +1,38 @@
-//! The slots of a module, by a thread that can be given up.
+//! The slots of a module.
 
-use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
-    thread,
-    time::{Duration, Instant},
+use std::path::Path;
+
+use cryptoki::{
+    context::Pkcs11,
+    error::{Error as Failed, RvError},
+    slot::Slot,
 };
 
-use cryptoki::{context::Pkcs11, slot::Slot};
-
-use super::failure::Failure;
-
-/// Asks a module for its slots. A module without any may never answer: the client of p11-kit says of an empty list that it needs more room, and cryptoki then
-/// asks again, without end, until the module is ended.
-#[derive(Default)]
-pub(super) struct Slots {
-    /// When the last list was given up. Held while one is waited for: the others wait for the same.
-    given_up: Mutex<Option<Instant>>,
-    asked: Arc<Asked>,
+/// All slots, with tokens and without.
+///
+/// The client of p11-kit says of an empty list that it has no room for it (p11-kit, issue 257), and cryptoki then asks again, without end. So that one is asked only
+/// when there is a slot.
+pub(super) fn slots(module: &Path, context: &Pkcs11) -> Result<Vec<Slot>, Failed> {
+    let is_client = module.file_name().is_some_and(|name| name.to_string_lossy().starts_with("p11-kit-client"));
+    if is_client && !has_slot_of_server(context)? {
+        return Ok(Vec::new());
+    }
+    context.get_all_slots()
 }
 
-/// Whether a list is still to come.
-#[derive(Default)]
-struct Asked {
-    is_asked: Mutex<bool>,
-    answered: Condvar,
-}
-
-impl Slots {
-    /// The slots with tokens.
-    ///
-    /// # Errors
-    ///
-    /// `Lost` when the module does not say them in time. For a while after that, at once.
-    pub(super) fn list(&self, context: &Pkcs11) -> Result<Vec<Slot>, Failure> {
-        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_fresh = given_up.is_some_and(|at| at.elapsed() < AGAIN);
-        if is_fresh || std::mem::replace(&mut *self.asked.lock(), true) {
-            return Err(silent());
-        }
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let (context, asked) = (context.clone(), Arc::clone(&self.asked));
-        let started = thread::Builder::new().name("tokens".to_owned()).spawn(move || {
-            let slots = context.get_slots_with_token();
-            *asked.lock() = false;
-            asked.answered.notify_all();
-            // Nobody may wait any more.
-            let _ = sender.send(slots);
-        });
-        if let Err(error) = started {
-            *self.asked.lock() = false;
-            return Err(Failure::Lost(error.to_string().to_lowercase()));
-        }
-        match receiver.recv_timeout(PATIENCE) {
-            Ok(slots) => slots.map_err(|failed| Failure::before(&failed)),
-            Err(_) => {
-                *given_up = Some(Instant::now());
-                Err(silent())
-            }
+/// Whether the server of p11-kit has a slot.
+fn has_slot_of_server(context: &Pkcs11) -> Result<bool, Failed> {
+    for number in FIRST_SLOT..FIRST_SLOT + MAX_SLOTS {
+        match context.get_slot_info(Slot::try_from(number)?) {
+            Ok(_) => return Ok(true),
+            Err(Failed::Pkcs11(RvError::SlotIdInvalid, _)) => {}
+            Err(error) => return Err(error),
         }
     }
-
-    /// Whether a list is still to come.
-    pub(super) fn is_asked(&self) -> bool {
-        *self.asked.lock()
-    }
-
-    /// Waits a little for a list that is still to come: the module has ended, which ends the question.
-    pub(super) fn wait(&self) {
-        let asked = self.asked.lock();
-        let _ended = self.asked.answered.wait_timeout_while(asked, ENDING, |is_asked| *is_asked);
-    }
+    Ok(false)
 }
 
-impl Asked {
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn silent() -> Failure {
-    Failure::Lost("it does not say which tokens there are".to_owned())
-}
-
-/// How long a list may take. Source: readers of smart cards, and modules that ask over a network, answer within a second; and `/readyz` has three for all of it.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a module that did not answer is not asked again.
-const AGAIN: Duration = Duration::from_secs(1);
-/// Between the end of a module and that of a question to it.
-const ENDING: Duration = Duration::from_secs(1);
+/// The number of the first slot of a server. Source: p11-kit, p11-kit/proxy.c, `MAPPING_OFFSET`.
+const FIRST_SLOT: u64 = 0x11;
+/// Slots that are looked for: a server gives new numbers to tokens that were plugged in again.
+const MAX_SLOTS: u64 = 32;
