@@ -11,6 +11,8 @@
 mod failure;
 #[cfg(feature = "pkcs11")]
 mod key;
+#[cfg(feature = "pkcs11")]
+mod limited;
 #[cfg(not(feature = "pkcs11"))]
 mod missing;
 #[cfg(feature = "pkcs11")]

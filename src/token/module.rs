@@ -20,6 +20,7 @@ use cryptoki::{
 use super::{
     Pin, Pins, ProbeLogin,
     failure::{Failure, gone, words},
+    limited::GivenUp,
     object,
     slots::slots,
 };
@@ -41,6 +42,7 @@ pub(super) struct Module {
     /// Digests of the PINs that a token refused: no PIN is tried twice.
     refused: Mutex<BTreeSet<(TokenUri, Vec<u8>)>>,
     restarted: Mutex<Option<Instant>>,
+    given_up: GivenUp,
 }
 
 /// A session with the keys that were found in it.
@@ -78,9 +80,15 @@ impl Module {
                 login: Mutex::default(),
                 refused: Mutex::default(),
                 restarted: Mutex::default(),
+                given_up: GivenUp::default(),
             })
         };
         Arc::clone(held(&MODULES).entry(path.to_owned()).or_insert_with(made))
+    }
+
+    /// Operations that nobody waits for any more.
+    pub(super) fn given_up(&self) -> GivenUp {
+        Arc::clone(&self.given_up)
     }
 
     /// Runs `work` with the private key at `place`. Where the token was lost, it is looked for again, up to starting the module anew.
