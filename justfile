@@ -19,7 +19,7 @@ test-all:
 gateway COUNT='100000':
     POSTSEAL_MAILS={{ COUNT }} cargo test --test service nothing_leaves -- --nocapture
 
-# mixed and hostile mail through Postfix and the service while processes are killed, the disk is full, keys are away and the clock jumps
+# mixed and hostile mail through Postfix and the service while processes are killed, the disk is full, keys, token and database are away and the clock jumps
 soak MINUTES='180':
     POSTSEAL_REQUIRE_ALL=1 POSTSEAL_SOAK_MINUTES={{ MINUTES }} cargo test --test service a_day_in_a_hurry -- --nocapture
 

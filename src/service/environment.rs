@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::{Asking, OpenSources, open_tokens, record_choices, tokens::NoPins, with_network, with_statuses};
@@ -67,7 +68,7 @@ impl Environment {
         };
         let mut given = Memory::new();
         lines.iter().cloned().for_each(|password| given.add_password(password));
-        let tokens = Arc::new(open_tokens(&config.tokens, Arc::new(NoPins)));
+        let tokens = Arc::new(open_tokens(&config.tokens, Arc::new(NoPins)).answering_within(TOKEN_LIMIT));
         // The home of a tenant could name any module, which is code that runs in the service.
         let tokens = config.tenant.is_none().then_some(tokens as Arc<dyn Tokens>);
         let passphrases = Arc::new(Passphrases::new(lines));
@@ -126,3 +127,7 @@ impl Environment {
         }
     }
 }
+
+/// How long an operation of a key on a token may take. Source: the slowest smart cards take seconds for a key of 4096 bits, a few messages may wait for one card,
+/// and clients wait ten minutes for the reply to a message (RFC 5321, section 4.5.3.2.6).
+const TOKEN_LIMIT: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! The stand-in of a build without the feature `pkcs11`: keys on tokens are named, and not reached.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Contents, KnownPins, Pins, ProbeLogin};
 use crate::{
@@ -19,6 +19,12 @@ impl OpenTokens {
     /// Takes what is known, and uses none of it.
     pub fn new(known: KnownPins, _: Arc<dyn Pins>) -> OpenTokens {
         OpenTokens { known: known.tokens.len() }
+    }
+
+    /// The same.
+    #[must_use]
+    pub fn answering_within(self, _: Duration) -> OpenTokens {
+        self
     }
 
     /// An error for each token that is known.

@@ -11,6 +11,8 @@
 mod failure;
 #[cfg(feature = "pkcs11")]
 mod key;
+#[cfg(feature = "pkcs11")]
+mod limited;
 #[cfg(not(feature = "pkcs11"))]
 mod missing;
 #[cfg(feature = "pkcs11")]
@@ -20,6 +22,8 @@ mod object;
 #[cfg(feature = "pkcs11")]
 mod open;
 mod pin;
+#[cfg(feature = "pkcs11")]
+mod slots;
 
 #[cfg(not(feature = "pkcs11"))]
 pub use missing::OpenTokens;

@@ -20,7 +20,9 @@ use cryptoki::{
 use super::{
     Pin, Pins, ProbeLogin,
     failure::{Failure, gone, words},
+    limited::GivenUp,
     object,
+    slots::slots,
 };
 use crate::{
     base::{Error, Hint, Result},
@@ -40,6 +42,7 @@ pub(super) struct Module {
     /// Digests of the PINs that a token refused: no PIN is tried twice.
     refused: Mutex<BTreeSet<(TokenUri, Vec<u8>)>>,
     restarted: Mutex<Option<Instant>>,
+    given_up: GivenUp,
 }
 
 /// A session with the keys that were found in it.
@@ -77,9 +80,15 @@ impl Module {
                 login: Mutex::default(),
                 refused: Mutex::default(),
                 restarted: Mutex::default(),
+                given_up: GivenUp::default(),
             })
         };
         Arc::clone(held(&MODULES).entry(path.to_owned()).or_insert_with(made))
+    }
+
+    /// Operations that nobody waits for any more.
+    pub(super) fn given_up(&self) -> GivenUp {
+        Arc::clone(&self.given_up)
     }
 
     /// Runs `work` with the private key at `place`. Where the token was lost, it is looked for again, up to starting the module anew.
@@ -111,7 +120,7 @@ impl Module {
         work: impl Fn(&Session, &TokenUri) -> Result<T, Failed>,
     ) -> Result<T, Failure> {
         self.again(place, |context, _| {
-            let (slot, info) = slot(context, place.uri)?;
+            let (slot, info) = slot(&self.path, context, place.uri)?;
             let session = context.open_rw_session(slot).map_err(|failed| Failure::before(&failed))?;
             self.log_in(place, &session, &info)?;
             let done = work(&session, &name(&info)).map_err(|failed| Failure::of(&failed));
@@ -128,7 +137,7 @@ impl Module {
     /// As [`Module::with_key`].
     pub(super) fn probe(&self, place: &Place<'_>, login: ProbeLogin) -> Result<(), Failure> {
         self.again(place, |context, from| {
-            let (slot, info) = slot(context, place.uri)?;
+            let (slot, info) = slot(&self.path, context, place.uri)?;
             if login == ProbeLogin::IfUntried && info.login_required() && info.user_pin_count_low() {
                 let why = "a wrong PIN was given since the last right one, and none is tried here";
                 return Err(Failure::Stopped(Error::inaccessible(format!("{}: {why}", place.uri.title()))));
@@ -185,7 +194,7 @@ impl Module {
         let mut pooled = match idle {
             Some(pooled) => pooled,
             None => {
-                let (slot, info) = slot(context, place.uri)?;
+                let (slot, info) = slot(&self.path, context, place.uri)?;
                 let session = context.open_ro_session(slot).map_err(|failed| Failure::before(&failed))?;
                 self.log_in(place, &session, &info)?;
                 Pooled { session, keys: Vec::new() }
@@ -308,9 +317,9 @@ fn logged_in(done: Result<(), Failed>, stop: &dyn Fn(String) -> Failure) -> Resu
 }
 
 /// The slot whose token has this name.
-fn slot(context: &Pkcs11, uri: &TokenUri) -> Result<(Slot, TokenInfo), Failure> {
+fn slot(module: &Path, context: &Pkcs11, uri: &TokenUri) -> Result<(Slot, TokenInfo), Failure> {
     let mut found = None;
-    for slot in context.get_slots_with_token().map_err(|failed| Failure::before(&failed))? {
+    for slot in slots(module, context).map_err(|failed| Failure::before(&failed))? {
         let Ok(info) = context.get_token_info(slot) else { continue };
         let mut named = name(&info);
         if uri.attribute("slot-id").is_some() {

@@ -1,10 +1,11 @@
 //! Tokens by their names.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Contents, KnownPins, KnownToken, Pin, Pins, ProbeLogin,
     key::KeyOnToken,
+    limited::LimitedKey,
     module::{Module, Place},
     object,
 };
@@ -46,13 +47,21 @@ use crate::{
 pub struct OpenTokens {
     known: KnownPins,
     pins: Arc<dyn Pins>,
+    limit: Option<Duration>,
 }
 
 impl OpenTokens {
     /// Modules and PINs are those of `known`, then those that a URI names; `pins` is asked for PINs that neither has, or
     /// for all if it [comes first](Pins::comes_first).
     pub fn new(known: KnownPins, pins: Arc<dyn Pins>) -> OpenTokens {
-        OpenTokens { known, pins }
+        OpenTokens { known, pins, limit: None }
+    }
+
+    /// The same for a program that serves many: an operation of a key has this long. While the module of a token leaves one without an answer for
+    /// longer than that, all operations of its keys fail at once, as with a token that is not there.
+    #[must_use]
+    pub fn answering_within(self, limit: Duration) -> OpenTokens {
+        OpenTokens { limit: Some(limit), ..self }
     }
 
     /// The keys and certificates on the one token that `uri` names, after a login; keys by their object and identifier if it has them.
@@ -139,7 +148,12 @@ impl OpenTokens {
 impl Tokens for OpenTokens {
     fn key(&self, key: &TokenKey) -> Result<Arc<dyn SecretKey>> {
         let (module, pins) = self.module(&key.uri)?;
-        Ok(Arc::new(KeyOnToken::new(module, pins, key)))
+        let given_up = module.given_up();
+        let opened = Arc::new(KeyOnToken::new(module, pins, key));
+        Ok(match self.limit {
+            Some(limit) => Arc::new(LimitedKey::new(opened, key.uri.title(), limit, given_up)),
+            None => opened,
+        })
     }
 }
 

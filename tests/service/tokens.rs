@@ -18,13 +18,13 @@ use crate::support::{
 };
 
 /// The module that speaks with the server.
-const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
+pub(crate) const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
 
 /// Makes the token's objects reachable through a socket, as for a token on another machine.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(lab: &Lab, token: &Token<'_>) -> Server {
+    pub(crate) fn start(lab: &Lab, token: &Token<'_>) -> Server {
         let socket = lab.path("p11");
         let _ = fs::remove_file(&socket);
         let mut command = Command::new("p11-kit");
@@ -44,7 +44,7 @@ impl Server {
 
 impl Server {
     /// Stops all its processes, or lets them go on.
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, "--", &format!("-{}", self.0.id())]).status();
         assert!(status.expect("kill starts").success());
     }
@@ -136,14 +136,30 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     assert!(log(&lab).contains("cannot be reached"), "{}", log(&lab));
     assert!(!log(&lab).contains("damaged"), "{}", log(&lab));
     assert!(service.delivered().is_empty());
-    let _server = Server::start(&lab, &token);
-    let end = Instant::now() + Duration::from_secs(20);
-    // The module is started anew at most once in a second.
-    while !service.replies(&letters[1]).iter().all(|(_, reply)| reply.starts_with("250")) {
-        assert!(Instant::now() < end, "{}", log(&lab));
-        thread::sleep(Duration::from_millis(300));
-    }
+    let server = Server::start(&lab, &token);
+    let comes_back = || {
+        let end = Instant::now() + Duration::from_secs(20);
+        // The module is started anew at most once in a second.
+        while !service.replies(&letters[1]).iter().all(|(_, reply)| reply.starts_with("250")) {
+            assert!(Instant::now() < end, "{}", log(&lab));
+            thread::sleep(Duration::from_millis(300));
+        }
+    };
+    comes_back();
     replies("250");
+    until("200");
+    // The list of a server without a token is empty, which its client takes for a list without room.
+    drop(server);
+    token.remove();
+    let _server = Server::start(&lab, &token);
+    let begin = Instant::now();
+    for (transport, reply) in service.replies(&letters[1]) {
+        assert!(reply.starts_with("451 4."), "{transport}: {reply}");
+    }
+    assert_eq!(service.readiness(), "503");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    token.restore();
+    comes_back();
     until("200");
 }
 

@@ -41,8 +41,17 @@ fn parent_and_group(process: u32) -> Option<[u32; 2]> {
 
 /// The resident memory of a process (VmRSS), in KiB; 0 when it has ended.
 pub(crate) fn resident(process: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    kib(process, "status", "VmRSS:")
+}
+
+/// The same, in which what several processes have in common counts for each of them in proportion (Pss of proc_pid_smaps(5)).
+pub(crate) fn proportional(process: u32) -> usize {
+    kib(process, "smaps_rollup", "Pss:")
+}
+
+fn kib(process: u32, file: &str, name: &str) -> usize {
+    let text = fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
 }
 

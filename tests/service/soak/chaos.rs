@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
+    ops::Range,
     process::Command,
     sync::{
         Mutex,
@@ -14,8 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::elsewhere::Elsewhere;
 use crate::{
     proxy::Proxy,
+    submission::killer::{Killer, ROLES},
     support::postfix::{Sink, may_start_servers},
 };
 
@@ -62,7 +65,10 @@ pub(super) struct Chaos<'a> {
     pub(super) proxy: &'a Proxy,
     pub(super) sink: &'a Sink,
     pub(super) disk: Option<&'a Disk>,
+    /// A token and a database.
+    pub(super) elsewhere: Option<&'a Elsewhere<'a>>,
     pub(super) has_clock: bool,
+    pub(super) killer: Mutex<Killer<'a>>,
     /// Times that it ended by itself.
     pub(super) ended: AtomicUsize,
     /// How often each thing was done.
@@ -73,21 +79,22 @@ pub(super) struct Chaos<'a> {
 
 impl Chaos<'_> {
     /// A process of the service ends, or it reads its configuration again.
-    pub(super) fn strike(&self, turn: u64) {
-        self.memory.fetch_max(self.proxy.memory(), Ordering::SeqCst);
+    pub(super) fn strike(&self, turn: usize) {
+        self.memory.fetch_max(super::together(self.proxy), Ordering::SeqCst);
         if self.proxy.ended().is_some() {
             self.ended.fetch_add(1, Ordering::SeqCst);
             self.proxy.open_until_it_stays();
         }
-        let processes = self.proxy.processes();
-        match (turn % 4, processes.get(1 + turn as usize / 4 % processes.len().max(1))) {
-            (0, _) => {
+        // Between two reloads: a process of each role, and then all of them.
+        match turn % (ROLES.len() + 2) {
+            0 => {
                 self.count("reload");
                 self.proxy.signal_reload();
             }
-            (1 | 2, Some(other)) => {
-                self.count("SIGKILL of a process behind the first");
-                let _ = Command::new("kill").args(["-KILL", &other.to_string()]).output();
+            at if at <= ROLES.len() => {
+                if self.killer.lock().expect("nobody panics with it").kill(&ROLES[at - 1]) {
+                    self.count(ROLES[at - 1].name);
+                }
             }
             _ => {
                 self.count("SIGKILL of the service");
@@ -97,8 +104,16 @@ impl Chaos<'_> {
         }
     }
 
+    /// The token or the database is away for a while.
+    pub(super) fn outage_elsewhere(&self, turn: usize, pause: &mut dyn FnMut(u64, u64) -> Duration) {
+        match self.elsewhere {
+            Some(elsewhere) => self.count(elsewhere.outage(turn, pause)),
+            None => thread::sleep(pause(300, 1_500)),
+        }
+    }
+
     /// Something around it is away for a while.
-    pub(super) fn outage(&self, turn: u64, pause: &mut dyn FnMut(u64, u64) -> Duration) -> std::ops::Range<Instant> {
+    pub(super) fn outage(&self, turn: u64, pause: &mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> {
         thread::sleep(pause(300, 1_500));
         let begin = Instant::now();
         match (turn % 5, self.disk) {
