@@ -46,10 +46,7 @@ impl LimitedKey {
         LimitedKey { key, title, limit, given_up }
     }
 
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&dyn SecretKey) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    fn run<T: Send + 'static>(&self, work: impl FnOnce(&dyn SecretKey) -> Result<T> + Send + 'static) -> Result<T> {
         if self.given_up.load(Ordering::SeqCst) > 0 {
             return Err(gone(&self.title, "its module does not answer"));
         }

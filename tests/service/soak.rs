@@ -121,7 +121,6 @@ fn a_day_in_a_hurry() {
         chaos.memory.load(Ordering::SeqCst),
     );
     if let Some(elsewhere) = &elsewhere {
-        let _ = fs::copy(proxy.path("log"), "/tmp/soak-last.log");
         let [token, database] = elsewhere.failures(&proxy.log());
         println!("{token} lines of the log say that the token could not be reached, {database} that of the database");
         // How many depends on what was sent in the moments of an outage.
@@ -300,8 +299,7 @@ fn how_long() -> Duration {
 
 const CONNECTIONS: usize = 8;
 const TOP: &str = "quarantine = \"disk/held\"";
-const TRUSTED: &str =
-    "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\", \"tom@example.org\"]\ntrusted.peers = [\"127.0.0.1\"]";
+const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\", \"tom@example.org\"]\ntrusted.peers = [\"127.0.0.1\"]";
 const RULES: &str = r#"
 [[rule]]
 name = "held"

@@ -10,10 +10,10 @@ use std::{
 };
 
 use crate::support::{
-    clients::Letter,
+    clients::{self, Letter},
     lab::Lab,
     requirements::present,
-    served::{Configured, STRANGER, TRUSTED, log},
+    served::{Configured, STRANGER, Served, TRUSTED, log},
     token::{SOFTHSM, Token},
 };
 
@@ -62,30 +62,8 @@ impl Drop for Server {
 fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     let lab = Lab::new();
     let Some(token) = Token::new(&lab).filter(|_| present(&["p11-kit", CLIENT])) else { return };
-    let address = format!("P11_KIT_SERVER_ADDRESS=unix:path={}", lab.path("p11").display());
     let server = Server::start(&lab, &token);
-    let uri = format!("pkcs11:token=mail?module-path={CLIENT}");
-    let with_token = |line: &str| lab.shell(&format!("export {address}; exec \"$0\" --pin-file pin {line}")).code(0);
-    with_token(&format!("key generate --algorithm rsa2048 --token '{uri}' alice@example.org"));
-    lab.write("in", letter("buyer@partner.example", "alice@example.org"));
-    lab.run(&["key", "export", "alice@example.org", "-o", "alice.asc"]).code(0);
-    lab.run(&["--home", "partner", "key", "import", "alice.asc"]).code(0);
-    let fingerprint = lab.run(&["key", "list", "alice"]).text().split_whitespace().next().expect("one").to_owned();
-    lab.run(&["--home", "partner", "key", "trust", &fingerprint, "alice@example.org"]).code(0);
-    lab.run(&["--home", "partner", "encrypt", "--no-self", "--to", "alice@example.org", "-o", "in.eml", "in"]).code(0);
-    let encrypted = String::from_utf8(lab.read("in.eml")).expect("ASCII");
-
-    let rules =
-        [["in", "direction = \"inbound\"", "decrypt+annotate"], ["all", "no-signing-key = \"reject\"", "sign+clear"]];
-    let configured = Configured::new(&lab, "220 next ESMTP", &rules);
-    let mut configuration = fs::read_to_string(lab.path("postseal.toml")).expect("a configuration");
-    configuration +=
-        &format!("[[token]]\nuri = \"pkcs11:token=mail\"\nmodule = \"{CLIENT}\"\npin = {{ credential = \"pin\" }}\n");
-    lab.write("postseal.toml", configuration);
-    own(&lab.path("pin"));
-    let credentials = format!("CREDENTIALS_DIRECTORY={}", lab.path("").display());
-    let service =
-        configured.serve_under(&["env", &address, &credentials]).unwrap_or_else(|code| panic!("{code}: {}", log(&lab)));
+    let (encrypted, service) = serving(&lab, "");
     let plain = letter("alice@example.org", "x@signed.example");
     let letters = [
         Letter {
@@ -163,6 +141,81 @@ fn a_token_that_is_gone_is_temporary_and_is_found_again() {
     until("200");
 }
 
+/// A service whose key of alice is on the token; and mail that was encrypted to her. `more` stands in the configuration.
+fn serving<'a>(lab: &'a Lab, more: &str) -> (String, Served<'a>) {
+    let address = format!("P11_KIT_SERVER_ADDRESS=unix:path={}", lab.path("p11").display());
+    let uri = format!("pkcs11:token=mail?module-path={CLIENT}");
+    let with_token = |line: &str| lab.shell(&format!("export {address}; exec \"$0\" --pin-file pin {line}")).code(0);
+    with_token(&format!("key generate --algorithm rsa2048 --token '{uri}' alice@example.org"));
+    lab.write("in", letter("buyer@partner.example", "alice@example.org"));
+    lab.run(&["key", "export", "alice@example.org", "-o", "alice.asc"]).code(0);
+    lab.run(&["--home", "partner", "key", "import", "alice.asc"]).code(0);
+    let fingerprint = lab.run(&["key", "list", "alice"]).text().split_whitespace().next().expect("one").to_owned();
+    lab.run(&["--home", "partner", "key", "trust", &fingerprint, "alice@example.org"]).code(0);
+    lab.run(&["--home", "partner", "encrypt", "--no-self", "--to", "alice@example.org", "-o", "in.eml", "in"]).code(0);
+    let encrypted = String::from_utf8(lab.read("in.eml")).expect("ASCII");
+
+    let rules = [
+        ["in", "direction = \"inbound\"", "decrypt+annotate"],
+        ["as it is", "recipient = \"clear.example\"", "clear"],
+        ["all", "no-signing-key = \"reject\"", "sign+clear"],
+    ];
+    let configured = Configured::new(lab, "220 next ESMTP", &rules);
+    let mut configuration = fs::read_to_string(lab.path("postseal.toml")).expect("a configuration");
+    configuration.insert_str(0, more);
+    configuration +=
+        &format!("[[token]]\nuri = \"pkcs11:token=mail\"\nmodule = \"{CLIENT}\"\npin = {{ credential = \"pin\" }}\n");
+    lab.write("postseal.toml", configuration);
+    own(&lab.path("pin"));
+    let credentials = format!("CREDENTIALS_DIRECTORY={}", lab.path("").display());
+    let service =
+        configured.serve_under(&["env", &address, &credentials]).unwrap_or_else(|code| panic!("{code}: {}", log(lab)));
+    (encrypted, service)
+}
+
+/// A module that does not answer keeps 30 seconds of the mail that needs it. Other mail waits no longer than that, and later not at all.
+#[test]
+#[ignore = "it takes half a minute"]
+fn a_token_that_says_nothing_does_not_keep_other_mail() {
+    let lab = Lab::new();
+    let Some(token) = Token::new(&lab).filter(|_| present(&["p11-kit", CLIENT])) else { return };
+    let server = Server::start(&lab, &token);
+    let (_, service) = serving(&lab, WORK);
+    let signed = letter("alice@example.org", "x@signed.example");
+    let clear = letter("bob@other.example", "x@clear.example");
+    let send = |sender: &str, recipient: &str, message: &str| {
+        let begin = Instant::now();
+        let reply = clients::dialogue(service.smtp(), "EHLO", &Letter { client: TRUSTED, sender, recipient, message });
+        (reply, begin.elapsed())
+    };
+    let of_token = || send("alice@example.org", "x@signed.example", &signed);
+    let other = || send("bob@other.example", "x@clear.example", &clear);
+    assert!(of_token().0.starts_with("250") && other().0.starts_with("250"), "{}", log(&lab));
+    server.signal("STOP");
+    thread::scope(|scope| {
+        // As many as are handled at the same time.
+        let waiting: Vec<_> = (0..2).map(|_| scope.spawn(of_token)).collect();
+        thread::sleep(Duration::from_secs(2));
+        let (reply, took) = other();
+        println!("other mail was taken after {took:.1?}: {reply}");
+        assert!(reply.starts_with("250") && took < Duration::from_secs(40), "{took:?}: {reply}");
+        for one in waiting {
+            let (reply, took) = one.join().expect("no panic");
+            assert!(reply.starts_with("451 4.") && took < Duration::from_secs(40), "{took:?}: {reply}");
+        }
+    });
+    let (reply, took) = of_token();
+    assert!(reply.starts_with("451 4.") && took < Duration::from_secs(5), "{took:?}: {reply}");
+    let (reply, took) = other();
+    assert!(reply.starts_with("250") && took < Duration::from_secs(5), "{took:?}: {reply}");
+    server.signal("CONT");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !of_token().0.starts_with("250") {
+        assert!(Instant::now() < end, "{}", log(&lab));
+        thread::sleep(Duration::from_millis(300));
+    }
+}
+
 /// Nobody else may read it.
 fn own(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
@@ -174,3 +227,5 @@ fn letter(from: &str, to: &str) -> String {
         "From: {from}\r\nTo: {to}\r\nSubject: s\r\nDate: Mon, 30 Nov 2026 01:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n"
     )
 }
+
+const WORK: &str = "limits.work = 2\n";

@@ -4,8 +4,8 @@
 use std::{
     fs,
     io::{ErrorKind, Write},
-    path::{Path, PathBuf},
     ops::Range,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Mutex,

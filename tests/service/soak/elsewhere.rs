@@ -1,13 +1,6 @@
 //! Keys that are not on this machine: those of one user on a token, and those of a tenant in a database. Both go away and come back.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    process::Command,
-    sync::Mutex,
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, sync::Mutex, thread, time::Duration};
 
 use crate::{
     proxy::Proxy,
@@ -69,9 +62,8 @@ impl<'a> Elsewhere<'a> {
         let address = format!("unix:path={}", self.lab.path("p11").display());
         let (home, uri) = (home.display(), format!("pkcs11:token=mail?module-path={CLIENT}"));
         let generate = format!("key generate --algorithm rsa2048 --token '{uri}' tom@example.org");
-        let line = format!(
-            "export P11_KIT_SERVER_ADDRESS='{address}'; exec \"$0\" --home '{home}' --pin-file pin {generate}"
-        );
+        let line =
+            format!("export P11_KIT_SERVER_ADDRESS='{address}'; exec \"$0\" --home '{home}' --pin-file pin {generate}");
         self.lab.shell(&line).code(0);
         proxy.set_environment(&[("P11_KIT_SERVER_ADDRESS", &address)]);
         format!(

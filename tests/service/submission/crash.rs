@@ -54,14 +54,19 @@ fn every_250_is_at_the_sink_when_its_processes_are_killed() {
     let sink = Sink::start();
     let proxy = Proxy::start(sink.port(), "");
     let mut killer = Killer::of(&proxy);
-    let run = Run::under(proxy.port(), how_many(400), || killer.kill_several(), |pause| {
-        thread::sleep(pause(200, 1_500));
-        let begin = Instant::now();
-        sink.hang_up();
-        thread::sleep(pause(50, 400));
-        sink.resume();
-        begin..Instant::now()
-    });
+    let run = Run::under(
+        proxy.port(),
+        how_many(400),
+        || killer.kill_several(),
+        |pause| {
+            thread::sleep(pause(200, 1_500));
+            let begin = Instant::now();
+            sink.hang_up();
+            thread::sleep(pause(50, 400));
+            sink.resume();
+            begin..Instant::now()
+        },
+    );
     let copies = run.copies(&sink);
     let doubled: usize = copies.values().map(|arrivals| arrivals.len() - 1).sum();
     run.tell("a stand-in for Postfix", &format!("{doubled} of {} copies doubled", copies.len()));
