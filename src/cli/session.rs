@@ -22,7 +22,10 @@ use postseal::{
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
     sandbox::Sandbox,
-    service::{CapabilityStore, Environment, OpenSources, open_tokens, record_choices, with_network, with_statuses},
+    service::{
+        CapabilityStore, Environment, OpenSources, TOKEN_LIMIT, open_tokens, record_choices, with_network,
+        with_statuses,
+    },
     store::{self, Keystore},
     token::OpenTokens,
 };
@@ -202,6 +205,8 @@ impl Session {
 
     /// What a handler needs besides its configuration.
     pub(crate) fn environment(mut self) -> Result<Environment> {
+        // Mail does not wait for a module that hangs, as a person may.
+        self.tokens = Arc::new(self.open_tokens().answering_within(TOKEN_LIMIT)).into();
         let (legacy, home) = (self.legacy(), self.learning_home()?);
         let keys = Arc::new(self.keys.take().unwrap_or_else(|| Chain::new(Vec::new(), store::merge))) as Arc<dyn Keys>;
         let fetches = self.configured_fetches.as_ref();
@@ -289,9 +294,11 @@ impl Session {
 
     /// The tokens of this run. None is asked before a key on it is used.
     pub(crate) fn tokens(&self) -> &Arc<OpenTokens> {
-        self.tokens.get_or_init(|| {
-            Arc::new(open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone()))))
-        })
+        self.tokens.get_or_init(|| Arc::new(self.open_tokens()))
+    }
+
+    fn open_tokens(&self) -> OpenTokens {
+        open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone())))
     }
 
     /// The lines of `--passphrase-file` or `--passphrase-fd`, or what `--passphrase-command` prints, or the lines of the file that

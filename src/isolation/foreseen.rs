@@ -58,7 +58,7 @@ mod tests {
             questions::Fetching,
             remote_keys::Link,
         },
-        keys::{Binding, Handle, Keys, Memory, Reach, Record, RevocationReason, Snapshot, Withdrawal},
+        keys::{Binding, Handle, Keys, Memory, Reach, Record, RevocationReason, Snapshot, UseClient, Withdrawal},
         mail::{Address, Envelope, ForwardPath, Message, ReversePath, Submitter},
         policy::{self, Lists, Rule},
     };
@@ -69,7 +69,7 @@ mod tests {
 
     impl Home {
         fn withdraw(&self) {
-            let withdrawal = Withdrawal::new(RevocationReason::KeyCompromise, SystemTime::UNIX_EPOCH);
+            let withdrawal = Withdrawal::new(RevocationReason::Compromised, SystemTime::UNIX_EPOCH);
             self.0.lock().unwrap().bind(&own(), &Binding::Revoked(withdrawal));
         }
     }
@@ -153,6 +153,7 @@ mod tests {
         Mail {
             envelope: Envelope { sender: ReversePath::default(), recipients },
             submitter: Submitter::Trusted,
+            client: None,
             message: Message::received(octets, &mut Budget::new(Limits::default())).unwrap(),
         }
     }
@@ -174,7 +175,7 @@ mod tests {
         let answers = Answers::new(Arc::clone(home) as Arc<dyn Keys>, Lists::default());
         let serve = move || {
             let (mut told, acceptance) = (Told::default(), Acceptance::default());
-            let memory = told.next_message("trusted".to_owned(), SystemTime::UNIX_EPOCH);
+            let memory = told.next_message(UseClient::Known("trusted".to_owned()), SystemTime::UNIX_EPOCH);
             let ahead = answers.foretold(foreseen, &mut told, &acceptance);
             let task = Task { now: SystemTime::UNIX_EPOCH, context: String::new(), memory, ahead };
             let order = Order::Mark { mail: MailForm::of(&mail()), task };

@@ -56,10 +56,11 @@ pub(super) enum Said {
 impl Bounded for Order {
     fn most(kind: u8, sizes: &Sizes) -> u32 {
         match kind {
-            0 => ANSWER,
+            // Beside it what is told ahead, which is as long at most.
+            0 => ANSWER.saturating_mul(2),
             // A mail that is marked is one that was made.
-            1 | 3 => sizes.made,
-            2 => sizes.received,
+            1 | 3 => sizes.made.saturating_add(ANSWER),
+            2 => sizes.received.saturating_add(ANSWER),
             4 => TEXTS,
             _ => 0,
         }
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(most(&Said::Ready(Enforced::Fully)), SHORT);
         assert_eq!(Said::most(5, &sizes), 0, "there is no such kind");
         let most = |order: &Order| Order::most(postcard::to_extend(order, Vec::new()).unwrap()[0], &sizes);
-        assert_eq!(most(&Order::Answer(Err(failed()))), ANSWER);
+        assert_eq!(most(&Order::Answer { answer: Err(failed()), ahead: Vec::new() }), 2 * ANSWER);
         let setup = Box::new(Setup {
             path: Default::default(),
             texts: Default::default(),
@@ -127,7 +128,7 @@ mod tests {
             fetching: super::super::questions::Fetching::No,
         });
         assert_eq!(most(&Order::Start { version: VERSION.to_owned(), setup }), TEXTS);
-        assert_eq!((Order::most(1, &sizes), Order::most(2, &sizes)), (sizes.made, sizes.received));
+        assert_eq!((Order::most(1, &sizes), Order::most(2, &sizes)), (sizes.made + ANSWER, sizes.received + ANSWER));
         let huge = Limits { message: usize::MAX, ..Limits::default() };
         assert_eq!(Sizes::of(&huge, usize::MAX), Sizes { received: u32::MAX, made: u32::MAX });
     }

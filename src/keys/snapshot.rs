@@ -196,7 +196,7 @@ mod tests {
         }
 
         fn secret(&self, _: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
-            Err(Error::no_key(key))
+            Err(Error::no_key(key.as_str()))
         }
     }
 

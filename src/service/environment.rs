@@ -130,4 +130,4 @@ impl Environment {
 
 /// How long an operation of a key on a token may take. Source: the slowest smart cards take seconds for a key of 4096 bits, a few messages may wait for one card,
 /// and clients wait ten minutes for the reply to a message (RFC 5321, section 4.5.3.2.6).
-const TOKEN_LIMIT: Duration = Duration::from_secs(30);
+pub const TOKEN_LIMIT: Duration = Duration::from_secs(30);

@@ -52,7 +52,7 @@ pub use self::{
     auditing::AuditingHandler,
     discovery::{record_choices, with_network, with_statuses},
     enrolling::EnrollingHandler,
-    environment::Environment,
+    environment::{Environment, TOKEN_LIMIT},
     front::front,
     handler::{ConfiguredHandler, handler},
     judging::judge,
