@@ -69,9 +69,9 @@ impl Answers {
         channel.send(order)?;
         loop {
             match channel.receive()? {
-                Said::Question(question) => {
+                Said::Question { question, expected } => {
                     let answer = self.answer(&question, told, acceptance);
-                    let ahead = self.foretold(Vec::new(), told, acceptance);
+                    let ahead = self.foretold(expected, told, acceptance);
                     channel.send(&Order::Answer { answer, ahead })?;
                 }
                 said => return Ok(said),
@@ -79,9 +79,9 @@ impl Answers {
         }
     }
 
-    /// The answers to `questions`, and to what they lead to. They are the answers that the judge would get if it asked.
+    /// The answers to those of `questions` that may be foretold, and to what they lead to. They are the answers that the judge would get if it asked.
     pub(super) fn foretold(&self, questions: Vec<Question>, told: &mut Told, acceptance: &Acceptance) -> Vec<Foretold> {
-        told.foreseen.extend(questions);
+        told.foreseen.extend(questions.into_iter().filter(Question::may_be_foretold));
         let mut all = Vec::new();
         while let Some(question) = told.foreseen.pop_front() {
             if all.len() >= MOST_FORETOLD {
@@ -115,7 +115,9 @@ impl Answers {
                 Answer::octets(&told.used(*key, Operation::Agree, &self.uses)?.agree(peer)?)
             }
             Question::Anchors => {
-                told.has_anchors = true;
+                if !std::mem::replace(&mut told.has_anchors, true) {
+                    told.foreseen.push_back(Question::Revocations);
+                }
                 Answer::Records(told.records(&self.keys.anchors()?))
             }
             Question::CarryOut { list, request } => {

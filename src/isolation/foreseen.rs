@@ -226,17 +226,35 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_verified_with_the_signer_and_the_issuer() {
+    fn a_signature_is_verified_with_one_question() {
         let verify = |keys: &RemoteKeys, _: &Home| {
             let keys = Snapshot::new(keys, Duration::from_secs(10));
-            assert_eq!(find(&keys, ProtocolName::Smime, Purpose::Verify, Want::Handle(&own())).len(), 1);
-            assert!(keys.anchors().unwrap().is_empty());
-            assert_eq!(find(&keys, ProtocolName::Smime, Purpose::Verify, Want::Certificate(&own())).len(), 1);
-            assert!(keys.revocations().unwrap().is_empty());
             let issuer = Handle::from_octets(&[2; 32]);
-            assert!(find(&keys, ProtocolName::Smime, Purpose::Verify, Want::Handle(&issuer)).is_empty());
+            let wants = [Want::Handle(&own()), Want::Certificate(&own()), Want::Handle(&issuer)];
+            keys.expect(ProtocolName::Smime, &wants.map(|want| Query::new(Purpose::Verify, want)));
+            assert!(keys.anchors().unwrap().is_empty() && keys.revocations().unwrap().is_empty());
+            let found = wants.map(|want| find(&keys, ProtocolName::Smime, Purpose::Verify, want).len());
+            assert_eq!(found, [1, 1, 0]);
         };
-        assert_eq!(questions(home(ProtocolName::Smime), &Vec::new, verify), 2);
+        assert_eq!(questions(home(ProtocolName::Smime), &Vec::new, verify), 1);
+    }
+
+    #[test]
+    fn what_is_more_than_a_look_is_not_foretold() {
+        let answers = Answers::new(Arc::new(home(ProtocolName::Pgp)), Lists::default());
+        let bob = address("bob@example.net");
+        let query = Query { reach: Reach::Network, ..Query::new(Purpose::Encrypt, Want::Address(&bob)) };
+        let (key, scheme, digest) = (0, Scheme::EdDsa, ByteBuf::from(vec![7; 32]));
+        let mut told = Told::default();
+        let mut foretold = |questions| answers.foretold(questions, &mut told, &Acceptance::default()).len();
+        // Two look-ups, and the secret key of what was found.
+        assert_eq!(foretold(of_mail(&mail(), &policy(ProtocolName::Pgp))), 3);
+        let all = vec![
+            Question::Sign { key, scheme, digest },
+            Question::Passwords,
+            Question::Find { protocol: ProtocolName::Pgp, query: QueryForm::of(&query) },
+        ];
+        assert_eq!(foretold(all), 0);
     }
 
     fn is_withdrawn(keys: &RemoteKeys) -> bool {

@@ -141,6 +141,7 @@ pub fn questions(key: &Handle, list: &Address, now: FixedClock) -> Vec<Vec<u8>> 
         Question::Find { protocol, query }
     };
     let unwrap = UnwrapForm::of(Unwrap::RsaPkcs1);
+    let expected = || vec![find(ProtocolName::Smime, Want::Certificate(key)), Question::Passwords];
     let all = [
         find(ProtocolName::Pgp, Want::Secrets),
         Question::Secret { record: 0, key: key.clone() },
@@ -161,7 +162,7 @@ pub fn questions(key: &Handle, list: &Address, now: FixedClock) -> Vec<Vec<u8>> 
         Question::Statements { path: vec![some()], left: Some(std::time::Duration::from_secs(1)) },
         Question::TakesRequests(list.clone()),
     ];
-    all.into_iter().map(|question| octets(&Said::Question(question))).collect()
+    all.into_iter().map(|question| octets(&Said::Question { question, expected: expected() })).collect()
 }
 
 /// The first order of a service whose version is that of this program, one for `mail`, and the answers `found`: what a judge is told.

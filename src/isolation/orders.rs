@@ -49,7 +49,11 @@ pub(super) enum Said {
     Copies(Result<Vec<MailForm>>),
     Handled(Result<Box<OutcomeForm>>),
     Marked(Result<ByteBuf>),
-    Question(Question),
+    /// A question, and what it will ask next, if nothing fails.
+    Question {
+        question: Question,
+        expected: Vec<Question>,
+    },
     Ready(Enforced),
 }
 

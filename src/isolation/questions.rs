@@ -163,6 +163,11 @@ impl Question {
         }
     }
 
+    /// Whether it only looks something up on this machine.
+    pub(super) fn may_be_foretold(&self) -> bool {
+        self.is(self) && !self.fetches()
+    }
+
     /// Whether the answer to `foretold` is the answer to this.
     pub(super) fn is(&self, foretold: &Question) -> bool {
         match (self, foretold) {

@@ -40,6 +40,8 @@ struct State {
     statements: Vec<Arc<[u8]>>,
     /// What was told before it was asked. Each of it is used once.
     ahead: Vec<Ahead>,
+    /// What is said to come with the next question.
+    expected: Vec<Question>,
 }
 
 /// The answer to a question that is expected, and until when it counts.
@@ -58,7 +60,8 @@ enum Heard {
 
 impl Link {
     pub(super) fn new(channel: Channel<File>) -> Link {
-        Link(Mutex::new(State { channel, records: Vec::new(), statements: Vec::new(), ahead: Vec::new() }))
+        let (records, statements) = (Vec::new(), Vec::new());
+        Link(Mutex::new(State { channel, records, statements, ahead: Vec::new(), expected: Vec::new() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,6 +86,7 @@ impl Link {
             state.statements.clear();
         }
         state.ahead.clear();
+        state.expected.clear();
         state.hear_ahead(ahead)
     }
 
@@ -127,7 +131,9 @@ impl State {
                 return Ok(heard);
             }
         }
-        self.channel.send(&Said::Question(question))?;
+        let mut expected = std::mem::take(&mut self.expected);
+        expected.retain(|one| !one.is(&question));
+        self.channel.send(&Said::Question { question, expected })?;
         let Order::Answer { answer, ahead } = self.channel.receive()? else { return Err(other()) };
         // Numbers are given in the order of the answers.
         let heard = answer.and_then(|answer| self.hear(answer));
@@ -200,6 +206,17 @@ impl RemoteKeys {
 impl Keys for RemoteKeys {
     fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
         self.link.records(Question::Find { protocol, query: QueryForm::of(query) })
+    }
+
+    fn expect(&self, protocol: ProtocolName, queries: &[Query<'_>]) {
+        let mut state = self.link.state();
+        for query in queries {
+            let question = Question::Find { protocol, query: QueryForm::of(query) };
+            if !state.ahead.iter().any(|ahead| question.is(&ahead.question)) {
+                state.expected.push(question);
+            }
+        }
+        state.expected.truncate(MOST_EXPECTED);
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -336,6 +353,8 @@ impl Membership for RemoteMembers {
     }
 }
 
+/// Questions that are said to come. Source: the certificates of a message, of which there are rarely more than a path.
+const MOST_EXPECTED: usize = 32;
 /// How long an answer counts that was told before it was asked: what changes in the home meanwhile is not in it. Source: a message is handled in a few
 /// milliseconds. Where it takes longer, the judge asks.
 const AHEAD: Duration = Duration::from_millis(100);

@@ -89,6 +89,10 @@ pub trait Keys: Send + Sync {
     /// `NoKey` when it cannot be unlocked.
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
 
+    /// These questions for certificates come next, if nothing fails. A source for which each question takes a while may answer them together. Nothing
+    /// depends on it, and by default nothing is done.
+    fn expect(&self, _protocol: ProtocolName, _queries: &[Query<'_>]) {}
+
     /// The version 2 or 3 key with this key ID. It is never used; the verdict reports it as the reason.
     fn deprecated(&self, _id: &Handle) -> Result<Option<Deprecated>> {
         Ok(None)

@@ -39,6 +39,10 @@ impl Keys for RestrictedKeys<'_> {
         Ok(found)
     }
 
+    fn expect(&self, protocol: ProtocolName, queries: &[Query<'_>]) {
+        self.keys.expect(protocol, queries);
+    }
+
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         if self.owns(record) { self.keys.secret(record, key) } else { Ok(None) }
     }

@@ -124,6 +124,17 @@ impl Keys for Snapshot<'_> {
         Ok(known.entry(question).or_insert(found).clone())
     }
 
+    fn expect(&self, protocol: ProtocolName, queries: &[Query<'_>]) {
+        let known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |query: &Query<'_>| {
+            Wanted::of(query.want).is_some_and(|wanted| known.contains_key(&(protocol, query.purpose, wanted)))
+        };
+        let unknown: Vec<Query<'_>> =
+            queries.iter().filter(|query| !is_known(query)).map(|query| self.in_time(query)).collect();
+        drop(known);
+        self.keys.expect(protocol, &unknown);
+    }
+
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         self.keys.secret(record, key)
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Legacy, Strength, Unverified},
-    keys::{Announcement, Authenticated, Handle, Record},
+    keys::{Announcement, Authenticated, Handle, ProtocolName, Purpose, Query, Record, Want},
     pki::{Certificate, PublicKey, SignatureAlgorithm, Usage, digest_algorithm, pre_hashed, tlv},
     protocol::{Context, x509::NoPath},
     verdict::{Covers, Matches, Signature, State, Why},
@@ -31,6 +31,10 @@ pub(super) fn judged<'a>(
         return Ok(vec![unreadable(Why::Malformed("it has no signers".to_owned()))]);
     }
     let content = Content::new(octets, shape);
+    let named: Vec<Handle> = signed.signers.iter().flatten().filter_map(|signer| named_by(&signer.id)).collect();
+    let queries: Vec<Query<'_>> =
+        named.iter().map(|handle| Query::new(Purpose::Verify, Want::Handle(handle))).collect();
+    context.keys.expect(ProtocolName::Smime, &queries);
     let chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
     let mut judge = Judge { signed, content, chain, context };
     let judged = signed.signers.iter().map(|signer| match signer {
@@ -343,15 +347,19 @@ fn described(signer: &SignerInfo<'_>) -> Signature {
     }
 }
 
+/// What the records of its certificates have as a handle.
+fn named_by(id: &SignerId<'_>) -> Option<Handle> {
+    match id {
+        SignerId::IssuerAndSerial(issuer, serial) => Some(record::issuer_and_serial(issuer, serial)),
+        SignerId::KeyIdentifier(identifier) => record::key_identifier(identifier),
+    }
+}
+
 /// The certificates that the signature identifies. Those in the store come first, because their records hold the
 /// owner's bindings.
 fn candidates(id: &SignerId<'_>, signed: &SignedData<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
-    let handle = match id {
-        SignerId::IssuerAndSerial(issuer, serial) => Some(record::issuer_and_serial(issuer, serial)),
-        SignerId::KeyIdentifier(identifier) => record::key_identifier(identifier),
-    };
     let mut candidates = Vec::new();
-    if let Some(handle) = handle {
+    if let Some(handle) = named_by(id) {
         let found = chain::stored(context.keys, &handle)?.into_iter().filter(|(_, certificate)| id.names(certificate));
         candidates.extend(found.map(|(record, certificate)| Candidate { certificate, record: Some(record) }));
     }

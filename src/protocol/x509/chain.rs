@@ -44,6 +44,7 @@ impl<'a> Chain<'a> {
         revocations: &[&'a [u8]],
         context: Context<'a>,
     ) -> Result<Chain<'a>> {
+        expect(certificates, context.keys);
         let mut anchors = Vec::new();
         for record in context.keys.anchors()? {
             // An anchor that cannot be read is ignored: no path ends there.
@@ -198,6 +199,15 @@ fn withdrawal(certificate: &Certificate, source: &dyn Keys) -> Result<Option<Wit
     Ok(found.iter().filter_map(|record| record.withdrawal()).min().copied())
 }
 
+/// Tells the keys what the paths of these certificates will ask.
+fn expect(certificates: &[Certificate], keys: &dyn Keys) {
+    let handles = |one: &Certificate| (record::fingerprint(one), record::subject(one.issuer()));
+    let handles: Vec<(Handle, Handle)> = certificates.iter().take(EXPECTED).map(handles).collect();
+    let wants = handles.iter().flat_map(|(own, issuer)| [Want::Certificate(own), Want::Handle(issuer)]);
+    let queries: Vec<Query<'_>> = wants.map(|want| Query::new(keys::Purpose::Verify, want)).collect();
+    keys.expect(ProtocolName::Smime, &queries);
+}
+
 /// Without the certificates that the owner declared revoked: no path goes through them.
 fn not_withdrawn(certificates: &[Certificate], source: &dyn Keys) -> Result<Vec<Certificate>> {
     let mut left = Vec::with_capacity(certificates.len());
@@ -219,3 +229,6 @@ pub(in crate::protocol) fn stored(source: &dyn Keys, handle: &Handle) -> Result<
 pub(in crate::protocol) fn certificate(record: &Record) -> Result<Certificate> {
     record::certificate(record).map(|read| (*read).clone())
 }
+
+/// Certificates of a message whose look-ups are announced. Source: those of a path, and of a second signer.
+const EXPECTED: usize = 8;
