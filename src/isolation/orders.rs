@@ -89,7 +89,7 @@ impl Said {
             Said::Copies(_) => Said::Copies(Err(error)),
             Said::Handled(_) => Said::Handled(Err(error)),
             Said::Marked(_) => Said::Marked(Err(error)),
-            Said::Question(_) | Said::Ready(_) => self,
+            Said::Question { .. } | Said::Ready(_) => self,
         }
     }
 }
@@ -116,7 +116,7 @@ mod tests {
             let over = Error::over_budget("message", "x");
             assert!(format!("{:?}", said.refused(over)).contains("Malformed"));
         }
-        assert_eq!(most(&Said::Question(Question::Anchors)), QUESTION);
+        assert_eq!(most(&Said::Question { question: Question::Anchors, expected: Vec::new() }), QUESTION);
         assert_eq!(most(&Said::Ready(Enforced::Fully)), SHORT);
         assert_eq!(Said::most(5, &sizes), 0, "there is no such kind");
         let most = |order: &Order| Order::most(postcard::to_extend(order, Vec::new()).unwrap()[0], &sizes);
