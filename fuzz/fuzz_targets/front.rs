@@ -3,6 +3,7 @@
 #![no_main]
 
 mod script;
+#[allow(dead_code, reason = "the time and whom a mail may go to are for the other target")]
 mod world;
 
 use std::{

@@ -108,6 +108,7 @@ fn a_front_reaches_no_key_no_program_and_no_other_process() {
 #[test]
 fn a_front_that_says_too_much_is_ended() {
     let lab = Lab::new();
+    let places = Targets::new(&lab).line();
     let (relay, next) = (free_port(), free_port());
     lab.write(
         "postseal.toml",
@@ -118,7 +119,6 @@ fn a_front_that_says_too_much_is_ended() {
              [[rule]]\nname = \"all\"\naction = \"clear\"\n"
         ),
     );
-    let places = Targets::new(&lab).line();
     let roles = Roles::new(move |role| {
         let mut command = process(role, &places);
         command.env(SHOUTS, "1");
