@@ -3,17 +3,20 @@
 #![no_main]
 
 mod script;
+#[allow(dead_code, reason = "the time and whom a mail may go to are for the other target")]
 mod world;
 
 use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
     ops::Range,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use libfuzzer_sys::fuzz_target;
 use postseal::{
     base::{Limits, Result},
-    engine::{Handler, Outcome, Posting},
+    engine::{Handler, Outcome, Posting, ReloadableHandler},
     isolation::{
         Backend, HealthAnswer, HealthQuestion,
         fuzzing::front::{Keys, answered, requests, responses, tell},
@@ -108,21 +111,32 @@ fn limits() -> Limits {
     Limits { message: 64 * 1024, ..Limits::default() }
 }
 
-/// Makes copies of the posts alone that it was asked for before.
-struct Watched<H>(H);
+/// Is asked for the copies of posts that it made.
+struct Watched {
+    engine: Arc<ReloadableHandler>,
+    made: Arc<Mutex<HashSet<u64>>>,
+}
 
-impl<H: Handler> Handler for Watched<H> {
+fn hash(posting: &Posting) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (posting.is_post(), posting.octets(), posting.mails(), posting.list().address.to_string()).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Handler for Watched {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
-        self.0.handle(mail)
+        let outcome = self.engine.handle(mail)?;
+        self.made.lock().unwrap().extend(outcome.postings.iter().map(|posting| hash(posting)));
+        Ok(outcome)
     }
 
     fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
-        assert!(posting.is_post(), "no command was sent");
-        self.0.copies(posting, numbers)
+        assert!(self.made.lock().unwrap().contains(&hash(posting)), "a post that was not made here");
+        self.engine.copies(posting, numbers)
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
-        self.0.mark(mail)
+        self.engine.mark(mail)
     }
 }
 
@@ -131,7 +145,9 @@ impl World {
         let ((keys, files), policy, limits) = (keys(), policy(), limits());
         let keys = Arc::new(keys);
         let engine = Arc::new(engine(&keys, &policy, &limits));
-        let handler: Arc<dyn Handler> = Arc::new(Watched(Arc::clone(&engine)));
+        let made: Arc<Mutex<HashSet<u64>>> = Arc::default();
+        let watched = Watched { engine: Arc::clone(&engine), made: Arc::clone(&made) };
+        let handler: Arc<dyn Handler> = Arc::new(watched);
         let backend = Backend {
             handlers: [("relay", Arc::clone(&handler)), ("submission", handler)].into(),
             lists: vec![policy.lists.clone()],
@@ -152,6 +168,7 @@ impl World {
         let cases = cases();
         let outcomes: Vec<Outcome> = cases.iter().map(|case| engine.handle(case.mail.clone()).unwrap()).collect();
         outcomes.iter().for_each(|outcome| tell(&backend, outcome));
+        made.lock().unwrap().extend(outcomes.iter().flat_map(|outcome| &outcome.postings).map(|posting| hash(posting)));
         let posting = Arc::clone(outcomes.iter().find_map(|outcome| outcome.postings.first()).expect("a post"));
         let said = cases.iter().flat_map(|case| requests("relay", &case.mail, &posting, 0..2)).collect();
         let copies = engine.copies(&posting, 0..2).unwrap();

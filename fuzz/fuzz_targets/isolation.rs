@@ -3,10 +3,10 @@
 #![no_main]
 
 mod script;
-#[allow(dead_code, reason = "the marker and the secrets are for the target of the front")]
-mod world;
 #[allow(dead_code, reason = "its handler is for the other targets")]
 mod wire;
+#[allow(dead_code, reason = "the marker and the secrets are for the target of the front")]
+mod world;
 
 use std::{
     collections::HashSet,
@@ -263,4 +263,3 @@ impl World {
         World { answers, policy, limits, cases, said, told, posting, to_mallory, key }
     }
 }
-

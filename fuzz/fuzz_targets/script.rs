@@ -31,4 +31,3 @@ pub fn values(known: &[Vec<u8>], mut program: &[u8]) -> Vec<u8> {
     }
     all
 }
-

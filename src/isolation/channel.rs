@@ -83,7 +83,7 @@ impl<S: Read + Write> Channel<S> {
         let length = self.ahead.first_chunk::<HEAD>().copied().map_or(0, u32::from_le_bytes);
         let end = HEAD + usize::try_from(length).unwrap_or(usize::MAX - HEAD);
         self.read_to(end.min(HEAD + 1))?;
-        let kind = self.ahead.get(HEAD..end).and_then(|octets| octets.first()).copied().unwrap_or_default();
+        let kind = self.ahead.get(HEAD).filter(|_| length > 0).copied().unwrap_or_default();
         if length > T::most(kind, &self.sizes) {
             return Err(gone(&"it says more than it may"));
         }

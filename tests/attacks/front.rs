@@ -141,6 +141,7 @@ fn a_process_with_keys_runs_no_program_and_writes_into_its_home_alone() {
 #[test]
 fn a_front_that_says_too_much_is_ended() {
     let lab = Lab::new();
+    let places = Targets::new(&lab).line();
     let (relay, next) = (free_port(), free_port());
     lab.write(
         "postseal.toml",
@@ -151,7 +152,6 @@ fn a_front_that_says_too_much_is_ended() {
              [[rule]]\nname = \"all\"\naction = \"clear\"\n"
         ),
     );
-    let places = Targets::new(&lab).line();
     let roles = Roles::new(move |role| {
         let mut command = process(role, Role::Front, &places);
         command.env(SHOUTS, "1");
