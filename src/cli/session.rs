@@ -22,7 +22,10 @@ use postseal::{
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
     sandbox::Sandbox,
-    service::{CapabilityStore, Environment, OpenSources, open_tokens, record_choices, with_network, with_statuses},
+    service::{
+        CapabilityStore, Environment, OpenSources, TOKEN_LIMIT, open_tokens, record_choices, with_network,
+        with_statuses,
+    },
     store::{self, Keystore},
     token::OpenTokens,
 };
@@ -285,7 +288,9 @@ impl Session {
     /// The tokens of this run. None is asked before a key on it is used.
     pub(crate) fn tokens(&self) -> &Arc<OpenTokens> {
         self.tokens.get_or_init(|| {
-            Arc::new(open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone()))))
+            let tokens = open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone())));
+            // A person takes longer to find a PIN.
+            Arc::new(if ask::is_possible() { tokens } else { tokens.answering_within(TOKEN_LIMIT) })
         })
     }
 

@@ -60,7 +60,7 @@ pub use self::{
     roles::{Role, Roles},
     sources::OpenSources,
     tenants::measured_handler,
-    tokens::{TokenProbe, open_tokens},
+    tokens::{TOKEN_LIMIT, TokenProbe, open_tokens},
 };
 use self::{
     back::BackBuilder,
