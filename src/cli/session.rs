@@ -205,8 +205,6 @@ impl Session {
 
     /// What a handler needs besides its configuration.
     pub(crate) fn environment(mut self) -> Result<Environment> {
-        // Mail does not wait for a module that hangs, as a person may.
-        self.tokens = Arc::new(self.open_tokens().answering_within(TOKEN_LIMIT)).into();
         let (legacy, home) = (self.legacy(), self.learning_home()?);
         let keys = Arc::new(self.keys.take().unwrap_or_else(|| Chain::new(Vec::new(), store::merge))) as Arc<dyn Keys>;
         let fetches = self.configured_fetches.as_ref();
@@ -294,11 +292,11 @@ impl Session {
 
     /// The tokens of this run. None is asked before a key on it is used.
     pub(crate) fn tokens(&self) -> &Arc<OpenTokens> {
-        self.tokens.get_or_init(|| Arc::new(self.open_tokens()))
-    }
-
-    fn open_tokens(&self) -> OpenTokens {
-        open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone())))
+        self.tokens.get_or_init(|| {
+            let tokens = open_tokens(&self.known_tokens, Arc::new(PinsOfRun::new(self.common.pin_file.clone())));
+            // A person takes longer to find a PIN.
+            Arc::new(if ask::is_possible() { tokens } else { tokens.answering_within(TOKEN_LIMIT) })
+        })
     }
 
     /// The lines of `--passphrase-file` or `--passphrase-fd`, or what `--passphrase-command` prints, or the lines of the file that

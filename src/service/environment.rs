@@ -3,10 +3,13 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use super::{Asking, OpenSources, open_tokens, record_choices, tokens::NoPins, with_network, with_statuses};
+use super::{
+    Asking, OpenSources, open_tokens, record_choices,
+    tokens::{NoPins, TOKEN_LIMIT},
+    with_network, with_statuses,
+};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
@@ -127,7 +130,3 @@ impl Environment {
         }
     }
 }
-
-/// How long an operation of a key on a token may take. Source: the slowest smart cards take seconds for a key of 4096 bits, a few messages may wait for one card,
-/// and clients wait ten minutes for the reply to a message (RFC 5321, section 4.5.3.2.6).
-pub const TOKEN_LIMIT: Duration = Duration::from_secs(30);

@@ -52,7 +52,7 @@ pub use self::{
     auditing::AuditingHandler,
     discovery::{record_choices, with_network, with_statuses},
     enrolling::EnrollingHandler,
-    environment::{Environment, TOKEN_LIMIT},
+    environment::Environment,
     front::front,
     handler::{ConfiguredHandler, handler},
     judging::judge,
@@ -63,7 +63,7 @@ pub use self::{
     roles::{Role, Roles},
     sources::OpenSources,
     tenants::measured_handler,
-    tokens::{TokenProbe, open_tokens},
+    tokens::{TOKEN_LIMIT, TokenProbe, open_tokens},
 };
 use self::{
     back::BackBuilder,

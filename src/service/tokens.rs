@@ -17,6 +17,10 @@ use crate::{
     token::{KnownPins, KnownToken, OpenTokens, Pin, Pins, ProbeLogin},
 };
 
+/// How long an operation of a key on a token may take where nobody types a PIN. Source: the slowest smart cards take seconds for a key of 4096 bits, a few messages
+/// may wait for one card, and clients wait ten minutes for the reply to a message (RFC 5321, section 4.5.3.2.6).
+pub const TOKEN_LIMIT: Duration = Duration::from_secs(30);
+
 /// Opens keys on the tokens of a configuration, and on those that URIs name with their modules. `pins` is asked for the PINs that are nowhere else.
 pub fn open_tokens(tokens: &[Token], pins: Arc<dyn Pins>) -> OpenTokens {
     let known = tokens.iter().map(|token| KnownToken {
