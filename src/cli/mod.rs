@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod passphrase;
 mod pins;
+mod programs;
 mod prompt;
 mod role;
 mod servers;
@@ -31,7 +32,7 @@ use session::Session;
 pub(crate) fn run() -> ExitCode {
     // Without a handler, SIGXFSZ ends the process when a file reaches RLIMIT_FSIZE. With it, writing fails with an error that is reported.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
-    if let Some(role) = role::of_this_process() {
+    if let Some(role) = programs::of_this_process() {
         return role::run(role);
     }
     let typed = cmd::sendmail::arguments(env::args_os());

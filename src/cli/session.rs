@@ -113,7 +113,8 @@ impl Session {
         let configured_fetches = config.status_settings().cloned();
         let known_tokens = config.tokens.clone();
         let tenant = config.tenant.clone();
-        let session = Session { sources, known_tokens, tenant, network, configured_fetches, limits, ..session };
+        let given = self.given.clone();
+        let session = Session { sources, known_tokens, tenant, network, configured_fetches, limits, given, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });

@@ -52,6 +52,7 @@ mod tests {
             RemoteKeys,
             acceptance::Acceptance,
             answers::{Answers, Told},
+            bounds::Sizes,
             channel::Channel,
             forms::MailForm,
             orders::{Order, Said, Task},
@@ -179,13 +180,14 @@ mod tests {
             let ahead = answers.foretold(foreseen, &mut told, &acceptance);
             let task = Task { now: SystemTime::UNIX_EPOCH, context: String::new(), memory, ahead };
             let order = Order::Mark { mail: MailForm::of(&mail()), task };
-            let mut channel = Channel::new(Counted { stream, values: 0 });
+            let mut channel = Channel::new(Counted { stream, values: 0 }).with(Sizes::of(&Limits::default(), 1));
             let said = answers.attend(&mut channel, &order, &mut told, &acceptance).unwrap();
             assert!(matches!(said, Said::Marked(Ok(_))));
             channel.stream().values - 1
         };
         let service = thread::spawn(serve);
-        let link = Arc::new(Link::new(Channel::new(File::from(OwnedFd::from(other)))));
+        let link =
+            Arc::new(Link::new(Channel::new(File::from(OwnedFd::from(other))).with(Sizes::of(&Limits::default(), 1))));
         let Order::Mark { task, .. } = link.order().unwrap() else { panic!("another order") };
         link.next_message(task.memory, task.ahead).unwrap();
         work(&RemoteKeys::new(Arc::clone(&link), Fetching::No), home);

@@ -27,18 +27,18 @@ use crate::{
 };
 
 impl Service {
-    /// Opens the home, and answers the other processes, for the service at the other end of `control` and `passing`, until it says to stop, or is gone. `log` starts
-    /// the log.
+    /// Opens the home, and answers the other processes, for the service at the other end of `control` and `passing`, until it says to stop, or is gone. `begin`
+    /// starts the log, and does what this process can do no more when it opens the home: starting programs.
     ///
     /// # Errors
     ///
     /// `TryAgain`: the service says what it may not. What fails else is reported to the service.
-    pub fn keys(self, control: File, passing: File, log: impl FnOnce(&Log)) -> Result<()> {
+    pub fn keys(self, control: File, passing: File, begin: impl FnOnce(&Log) -> Result<()>) -> Result<()> {
         let (mut supervised, told, sockets) = Supervised::start(control, passing)?;
         let link = supervised.link();
         let (sender, events) = mpsc::channel(1);
         let listening = thread::Builder::new().name("orders".to_owned());
-        let begun = self.begin(&told, log).and_then(|service| {
+        let begun = self.begin(&told, begin).and_then(|service| {
             let listening = listening.spawn(move || {
                 while let Some(wish) = supervised.next_wish() {
                     let event = match wish {
@@ -62,9 +62,9 @@ impl Service {
     }
 
     /// Gives up everything that the configuration does not need. This process has one thread.
-    fn begin(self, told: &Told, log: impl FnOnce(&Log)) -> Result<Service> {
+    fn begin(self, told: &Told, begin: impl FnOnce(&Log) -> Result<()>) -> Result<Service> {
         let config = config::load_from(&told.path, &Texts::given(told.texts.clone()))?;
-        log(&config.log);
+        begin(&config.log)?;
         let enforced = rights(&config, told.home.as_deref()).enter()?;
         check_enforced(Role::Keys, enforced, config.isolation)?;
         Ok(self)

@@ -68,7 +68,7 @@ impl Role {
 ///         return match role {
 ///             Role::Front => service::front(connection, file(&io::stdout())?, |_| {}, String::new),
 ///             Role::Judge => service::judge(connection, |_| {}, |_| {}),
-///             Role::Keys => service().keys(connection, file(&io::stdout())?, |_| {}),
+///             Role::Keys => service().keys(connection, file(&io::stdout())?, |_| Ok(())),
 ///             Role::Network => service::ask_network(connection),
 ///         };
 ///     }

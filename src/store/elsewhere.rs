@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{files::Folder, postgres};
+use super::files::Folder;
 use crate::base::{Error, Kind, Result};
 
 /// The URLs; `None` when the rows are in the home.
@@ -35,17 +35,6 @@ pub enum Server {
     Local,
     /// By TCP, at this port.
     Port(u16),
-}
-
-/// The servers that have the rows of the home in this folder; none when they are in the folder.
-///
-/// # Errors
-///
-/// `Inaccessible` when others can read the file that names them, `Config` when it names none, or what is not such a name.
-pub fn servers(home: &Path) -> Result<Vec<Server>> {
-    let urls = urls(home)?.unwrap_or_default();
-    let found: Result<Vec<Vec<Server>>> = urls.iter().map(|url| postgres::places(url)).collect();
-    Ok(found?.concat())
 }
 
 /// Names the database. From now on it has the rows of this home.

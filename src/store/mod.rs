@@ -26,6 +26,8 @@ mod master;
 #[cfg_attr(not(feature = "postgres"), path = "postgres/missing.rs")]
 mod postgres;
 #[cfg(feature = "store")]
+mod servers;
+#[cfg(feature = "store")]
 mod sqlite;
 #[cfg(feature = "store")]
 mod transfer;
@@ -38,7 +40,7 @@ pub use backup::{HomeFile, restore};
 pub use binding::Origin;
 pub use carried::{Carried, Carrier, in_parts, is_mail};
 #[cfg(feature = "store")]
-pub use elsewhere::{Server, servers};
+pub use elsewhere::Server;
 pub use format::without_keys;
 #[cfg(feature = "store")]
 pub use integrity::{Damage, Outcome, Repair, write_digests};
@@ -46,6 +48,8 @@ pub use integrity::{Damage, Outcome, Repair, write_digests};
 pub use keystore::{AuditPlace, Change, Intake, Keystore, NewKey, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
+#[cfg(feature = "store")]
+pub use servers::servers;
 #[cfg(feature = "store")]
 pub use transfer::{Carry, Destination, Transferred, connect, roles, transfer, transfer_with, upgrade};
 

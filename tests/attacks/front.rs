@@ -236,7 +236,10 @@ fn within() {
             asked();
             Environment::asking(config, asking)
         };
-        return Service::new(configuration).with_environment(environment).keys(connection, passing, |_| {}).unwrap();
+        return Service::new(configuration)
+            .with_environment(environment)
+            .keys(connection, passing, |_| Ok(()))
+            .unwrap();
     }
     let context = move || {
         asked();

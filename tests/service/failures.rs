@@ -240,7 +240,7 @@ const ELSEWHERE: [&str; 6] = [
     "audit log not writable, with `required = true`",
     "audit log not writable",
     "home or file of a [tenant](tenants.md) missing or damaged",
-    "token gone, or its PIN wrong",
+    "token gone, its module silent, or its PIN wrong",
 ];
 
 #[test]

@@ -16,7 +16,7 @@ use rustix::{
 };
 use sd_notify::NotifyState;
 
-use crate::cli::{log, role, session::Session};
+use crate::cli::{log, programs, session::Session};
 
 /// Serve. SIGHUP loads the configuration again; one with an error leaves the current one in force. SIGTERM stops the service after the mails
 /// in progress.
@@ -41,7 +41,12 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
 
 /// Serves as the process with the keys of another one that runs the verb.
 pub(crate) fn keys(what: &Serve, session: Session, control: File, passing: File) -> Result<()> {
-    service(super::config::path(what.config.as_deref()), session).keys(control, passing, log::start)
+    // Later this process starts no program that prints them.
+    let read = session.given_passphrases().map(drop);
+    service(super::config::path(what.config.as_deref()), session).keys(control, passing, |log| {
+        log::start(log);
+        read
+    })
 }
 
 fn service(path: PathBuf, session: Session) -> Service {
@@ -51,7 +56,7 @@ fn service(path: PathBuf, session: Session) -> Service {
             let access = asking.access(config)?;
             session.configured(config)?.asking(access).environment()
         })
-        .with_roles(role::programs())
+        .with_roles(programs::programs())
 }
 
 /// Raises the limit on file descriptors as far as the system allows. Most systems start a process with 1,024, and every connection is one.
