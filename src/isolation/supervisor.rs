@@ -32,10 +32,13 @@ use crate::{
 /// What the process with the keys may have started.
 pub struct Startable {
     /// The processes of the service, by their octets; `None`: there is no such process.
-    pub process: Box<dyn Fn(u8) -> Option<Command> + Send + Sync>,
+    pub process: Box<Starts<u8>>,
     /// The program that takes mail, for the mail with this envelope; `None`: the configuration names none.
-    pub program: Box<dyn Fn(&Envelope) -> Option<Command> + Send + Sync>,
+    pub program: Box<Starts<Envelope>>,
 }
+
+/// What starts a process for what is asked.
+type Starts<T> = dyn Fn(&T) -> Option<Command> + Send + Sync;
 
 /// A process with the keys that runs.
 pub struct KeysProcess {
@@ -153,7 +156,7 @@ fn attend(what: u8, files: Vec<OwnedFd>, startable: &Startable) -> Result<()> {
         let command = (startable.program)(&envelope).ok_or_else(|| gone(&"it names no program"))?;
         Started { command, error: files.next(), output: None }
     } else {
-        let command = (startable.process)(what).ok_or_else(|| gone(&"it names no process"))?;
+        let command = (startable.process)(&what).ok_or_else(|| gone(&"it names no process"))?;
         Started { command, error: None, output: files.next() }
     };
     let child = match command.spawn(input) {

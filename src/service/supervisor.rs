@@ -53,8 +53,10 @@ enum Awaited {
     Loaded(Given),
     /// It ends, and another one takes its place with this configuration.
     Ended(Given),
-    /// It took the place of one with this configuration, and serves, or ends: then that is tried again.
+    /// It took the place of one with this configuration, and serves, or ends: then that is taken again.
     Served(Given),
+    /// It says that it cannot serve, and ends. This configuration is taken again.
+    Failed(Given),
     /// It was started again, and serves.
     ServedAgain,
 }
@@ -70,6 +72,8 @@ struct Serving {
     /// The program that takes mail.
     program: Arc<Mutex<Option<Program>>>,
     awaited: Option<Awaited>,
+    /// Whether a reload waits for that.
+    is_to_reload: bool,
     keys: Option<KeysProcess>,
     /// How many ended before their time.
     ended: u64,
@@ -96,6 +100,7 @@ impl Supervised {
             hear,
             current,
             awaited: None,
+            is_to_reload: false,
             keys: None,
             ended: 0,
             started: Instant::now(),
@@ -118,9 +123,8 @@ impl Supervised {
         loop {
             let again = serving.again;
             tokio::select! {
-                // One change at a time.
-                event = events.recv(), if serving.awaited.is_none() => match event {
-                    Some(Event::Reload) => serving.reload(),
+                event = events.recv() => match event {
+                    Some(Event::Reload) => serving.is_to_reload = true,
                     Some(Event::Stop) | None => break,
                 },
                 said = heard.recv() => match said {
@@ -129,6 +133,11 @@ impl Supervised {
                     None => break,
                 },
                 () = sleep_until(again.unwrap_or_else(Instant::now).into()), if again.is_some() => serving.start_again(),
+            }
+            // One change at a time. What is started again may never serve with the configuration that there is.
+            if serving.is_to_reload && matches!(serving.awaited, None | Some(Awaited::ServedAgain)) {
+                serving.is_to_reload = false;
+                serving.reload();
             }
         }
         serving.stop(heard).await;
@@ -157,7 +166,7 @@ impl Serving {
         let sockets: Vec<PassedSocket<'_>> = self.service.inherited.iter().map(passed).collect();
         let (roles, program) = (self.service.roles.clone(), Arc::clone(&self.program));
         let startable = Startable {
-            process: Box::new(move |what| roles.command(Role::of_number(what)?)),
+            process: Box::new(move |what| roles.command(Role::of_number(*what)?)),
             program: Box::new(move |envelope| {
                 let program = program.lock().unwrap_or_else(PoisonError::into_inner);
                 program.as_ref().map(|program| program.command(envelope))
@@ -188,7 +197,7 @@ impl Serving {
             return;
         };
         match given {
-            Ok(given) if !self.kept.covers(&given.rights) => {
+            Ok(given) if self.awaited.is_some() || !self.kept.covers(&given.rights) => {
                 tracing::info!(event = "keys-replaced");
                 (self.service.notify)(State::Reloading);
                 self.awaited = Some(Awaited::Ended(given));
@@ -205,9 +214,9 @@ impl Serving {
 
     fn word(&mut self, word: Word) {
         match (word, self.awaited.take()) {
-            (Word::Failed(error), Some(awaited @ Awaited::Served(_))) => {
+            (Word::Failed(error), Some(Awaited::Served(before))) => {
                 rejected(&error);
-                self.awaited = Some(awaited);
+                self.awaited = Some(Awaited::Failed(before));
             }
             (Word::Failed(error), awaited) => {
                 let hint = error.hint().map(tracing::field::display);
@@ -227,7 +236,7 @@ impl Serving {
                         return;
                     }
                     Some(Awaited::Served(_)) => tracing::info!(event = "configuration-loaded"),
-                    None => {}
+                    Some(Awaited::Failed(_)) | None => {}
                 }
                 (self.service.notify)(State::Ready);
             }
@@ -249,6 +258,11 @@ impl Serving {
             Some(Awaited::Ended(next)) => {
                 let before = std::mem::replace(&mut self.current, next);
                 self.awaited = Some(Awaited::Served(before));
+                return self.start_again();
+            }
+            Some(Awaited::Failed(before)) => {
+                self.current = before;
+                (self.service.notify)(State::Unchanged);
                 return self.start_again();
             }
             Some(Awaited::Served(before)) => {

@@ -126,6 +126,43 @@ fn a_process_with_keys_that_ends_is_started_again() {
     proxy.terminate();
 }
 
+/// It is told to stop, and takes another configuration, also while none serves.
+#[test]
+fn a_process_with_keys_that_never_serves_holds_nothing_up() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "");
+    send(&proxy, &sink);
+    let fails = |home: &str, away: &str| {
+        let before = proxy.log().matches("event=keys-failed").count();
+        fs::rename(proxy.path(home), proxy.path(away)).unwrap();
+        let keys = proxy.processes_of("keys")[0].to_string();
+        assert!(Command::new("kill").args(["-KILL", &keys]).status().unwrap().success());
+        let end = Instant::now() + Duration::from_secs(20);
+        while proxy.log().matches("event=keys-failed").count() < before + 3 {
+            assert!(Instant::now() < end, "{}", proxy.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    fails("home", "away");
+    let right = fs::read_to_string(proxy.path("postseal.toml")).unwrap();
+    fs::write(proxy.path("postseal.toml"), right.replace("home = \"home\"", "home = \"away\"")).unwrap();
+    let process = proxy.processes()[0].to_string();
+    assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", proxy.port())).is_err() {
+        assert!(Instant::now() < end, "{}", proxy.log());
+        thread::sleep(Duration::from_millis(50));
+    }
+    send(&proxy, &sink);
+    fails("away", "home");
+    let begin = Instant::now();
+    proxy.terminate();
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
 /// A reload that takes another home has another process; one that cannot be used leaves the one before.
 #[test]
 fn a_reload_may_take_another_home() {
