@@ -15,9 +15,9 @@ use super::{
     bounds::Sizes,
     channel::{Channel, gone},
     forms::{MailForm, PostingForm, named, undivided},
-    passing,
-    requests::{Family, HealthAnswer, HealthQuestion, Loaded, Order, Purpose, Report, Request, Response, Said},
-    setup::VERSION,
+    passing::{self, GivenSocket},
+    requests::{HealthAnswer, HealthQuestion, Loaded, Order, Purpose, Report, Request, Response, Said},
+    setup::check_version,
 };
 use crate::{
     base::{Limits, Result},
@@ -41,9 +41,6 @@ pub struct FrontLink {
     passing: Arc<UnixStream>,
 }
 
-/// A listening socket that the other process was given.
-pub type GivenSocket = (String, Family, OwnedFd);
-
 impl Front {
     /// The front that was just started with `control` and `passing`; its configuration, and the listening sockets that it was given.
     ///
@@ -61,14 +58,8 @@ impl Front {
         let Order::Start { version, loaded, sockets } = orders.receive()? else {
             return Err(gone(&"its first order is not to start"));
         };
-        if version != VERSION {
-            return Err(gone(&format_args!("it is of version {version}, and this one of {VERSION}")));
-        }
-        let mut given = Vec::new();
-        for (name, family) in sockets {
-            let socket = passing::take_one(&passing).map_err(io)?.ok_or_else(|| gone(&"it ended"))?;
-            given.push((name, family, socket));
-        }
+        check_version(&version)?;
+        let given = passing::take_sockets(&passing, sockets)?;
         Ok((Front { orders, link: FrontLink::new(reports, passing) }, loaded, given))
     }
 

@@ -18,7 +18,7 @@ use super::{
     limits::limit,
     orders::{Order, Said, Task},
     remote_keys::{Link, RemoteKeys},
-    setup::{Setup, VERSION},
+    setup::{Setup, check_version},
 };
 use crate::{
     base::{Clock, Error, Limits, Result, Secret},
@@ -56,9 +56,7 @@ impl Judge {
         let Order::Start { version, setup } = channel.receive()? else {
             return Err(gone(&"its first order is not to start"));
         };
-        if version != VERSION {
-            return Err(gone(&format_args!("it is of version {version}, and this one of {VERSION}")));
-        }
+        check_version(&version)?;
         let clock = Arc::new(TaskClock(Mutex::new(SystemTime::UNIX_EPOCH)));
         let channel = channel.with(setup.sizes);
         Ok(Judge { link: Arc::new(Link::new(channel)), setup: *setup, clock })

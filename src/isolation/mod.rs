@@ -44,11 +44,12 @@ mod supervised;
 mod supervisor;
 
 pub use answers::Answers;
-pub use front::{Ending, Front, FrontLink, GivenSocket, Outgoing, Remote};
+pub use front::{Ending, Front, FrontLink, Outgoing, Remote};
 pub use fronts::{Backend, Backends, FrontProcess, HandOver, Heard, Mailer, PassedSocket, PostedMail};
 pub use judge::Judge;
 pub use network_process::{NetworkProcess, RemoteAccess};
 pub use network_role::NetworkRole;
+pub use passing::GivenSocket;
 pub use pool::{Pool, PoolSettings};
 pub use processes::{Ends, Process};
 pub use remote_keys::RemoteKeys;

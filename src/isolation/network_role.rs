@@ -16,7 +16,7 @@ use super::{
     asked::{Asked, Call, Found, Reply, Values},
     channel::{Channel, gone},
     limits::limit,
-    setup::VERSION,
+    setup::check_version,
 };
 use crate::{
     base::{Error, Result},
@@ -47,9 +47,7 @@ impl NetworkRole {
         let Call::Start { version, ports } = reading.receive()? else {
             return Err(gone(&"its first order is not to start"));
         };
-        if version != VERSION {
-            return Err(gone(&format_args!("it is of version {version}, and this one of {VERSION}")));
-        }
+        check_version(&version)?;
         Ok(NetworkRole { reading, saying: Channel::new(saying), ports })
     }
 

@@ -14,6 +14,9 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
+use super::{channel::gone, requests::Family};
+use crate::base::Result;
+
 /// Sends open files with an octet. The other process gets descriptors of its own.
 pub(super) fn pass<F: AsFd>(over: &UnixStream, octet: u8, files: &[F]) -> io::Result<()> {
     let files: Vec<BorrowedFd<'_>> = files.iter().take(MOST_FILES).map(AsFd::as_fd).collect();
@@ -59,6 +62,22 @@ pub(super) fn take(over: &UnixStream) -> io::Result<Option<(u8, Vec<OwnedFd>)>> 
 pub(super) fn take_one(over: &UnixStream) -> io::Result<Option<OwnedFd>> {
     let Some((_, files)) = take(over)? else { return Ok(None) };
     files.into_iter().last().map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// A listening socket that this process was given.
+pub type GivenSocket = (String, Family, OwnedFd);
+
+/// The sockets with these names, which come one after the other.
+///
+/// # Errors
+///
+/// `TryAgain`: the other process sends something else, or is gone.
+pub(super) fn take_sockets(over: &UnixStream, names: Vec<(String, Family)>) -> Result<Vec<GivenSocket>> {
+    let taken = names.into_iter().map(|(name, family)| {
+        let socket = take_one(over).map_err(|error| gone(&error))?;
+        Ok((name, family, socket.ok_or_else(|| gone(&"it ended"))?))
+    });
+    taken.collect()
 }
 
 /// Files that go with one octet. Source: a process is started with its connection, its two other ends, and no more.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::{bounds::Sizes, questions::Fetching};
-use crate::crypto::Legacy;
+use super::{bounds::Sizes, channel::gone, questions::Fetching};
+use crate::{base::Result, crypto::Legacy};
 
 /// What a judge knows when it starts. It reads no file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -28,3 +28,13 @@ pub struct Setup {
 
 /// Of this program. Both ends are of one program, unless it was replaced while it ran.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// # Errors
+///
+/// `TryAgain`: the other end is of another version.
+pub(super) fn check_version(version: &str) -> Result<()> {
+    match version {
+        VERSION => Ok(()),
+        other => Err(gone(&format_args!("it is of version {other}, and this one of {VERSION}"))),
+    }
+}

@@ -13,10 +13,9 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::{
     channel::{Channel, gone},
-    front::GivenSocket,
-    passing,
+    passing::{self, GivenSocket},
     processes::{Ends, Process},
-    setup::VERSION,
+    setup::check_version,
     starting::{Order, PROGRAM, Told, Wish, Word},
 };
 use crate::{base::Result, mail::Envelope};
@@ -51,14 +50,8 @@ impl Supervised {
         let Order::Start { version, told, sockets } = orders.receive()? else {
             return Err(gone(&"its first order is not to start"));
         };
-        if version != VERSION {
-            return Err(gone(&format_args!("it is of version {version}, and this one of {VERSION}")));
-        }
-        let mut given = Vec::new();
-        for (name, family) in sockets {
-            let socket = passing::take_one(&passing).map_err(io)?.ok_or_else(|| gone(&"it ended"))?;
-            given.push((name, family, socket));
-        }
+        check_version(&version)?;
+        let given = passing::take_sockets(&passing, sockets)?;
         Ok((Supervised { orders, link: KeysLink { words, passing } }, told, given))
     }
 

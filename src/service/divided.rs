@@ -1,12 +1,6 @@
 //! The process with the keys: it starts the one with the sockets, and answers it.
 
-use std::{
-    io,
-    path::PathBuf,
-    process::ExitStatus,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, process::ExitStatus, sync::Arc, time::Instant};
 
 use tokio::{
     sync::mpsc,
@@ -18,8 +12,9 @@ use super::{
     back::{Back, BackBuilder},
     listeners::KINDS,
     next_hop::Elsewhere,
+    restarts::{LONG, Restarts},
     roles::{Role, Roles},
-    supervisor::{LEAST_PAUSE, LONG, MOST_PAUSE, how, passed},
+    supervisor::{how, passed},
 };
 use crate::{
     base::{Error, Result},
@@ -85,11 +80,7 @@ struct Serving {
     /// The number of the last load.
     number: u64,
     front: Option<FrontProcess>,
-    /// When it was started.
-    started: Instant,
-    /// When it is started again, if there is none.
-    again: Option<Instant>,
-    pause: Duration,
+    restarts: Restarts,
 }
 
 impl Divided {
@@ -117,11 +108,10 @@ impl Divided {
         }
         current.begin();
         (self.notify)(State::Ready);
-        let (started, again, pause) = (Instant::now(), None, LEAST_PAUSE);
-        let mut serving =
-            Serving { service: self, backends, hear, current, next: None, number: 1, front, started, again, pause };
+        let restarts = Restarts::begin();
+        let mut serving = Serving { service: self, backends, hear, current, next: None, number: 1, front, restarts };
         loop {
-            let again = serving.again;
+            let again = serving.restarts.again();
             tokio::select! {
                 // One reload at a time.
                 event = events.recv(), if serving.next.is_none() => match event {
@@ -253,19 +243,16 @@ impl Serving {
         self.front = None;
         self.discard();
         self.backends.keep(self.current.loaded.number);
-        // One that ends again and again is not started without a pause.
-        self.pause = if self.started.elapsed() < LONG { (self.pause * 2).min(MOST_PAUSE) } else { LEAST_PAUSE };
-        self.again = Some(Instant::now() + self.pause);
+        self.restarts.ended();
     }
 
     fn start_again(&mut self) {
-        self.started = Instant::now();
+        self.restarts.started();
         match self.service.start(&self.current.loaded, &self.backends, &self.hear) {
-            Ok(front) => (self.front, self.again) = (Some(front), None),
+            Ok(front) => self.front = Some(front),
             Err(error) => {
                 tracing::error!(event = "front-failed", %error);
-                self.pause = (self.pause * 2).min(MOST_PAUSE);
-                self.again = Some(Instant::now() + self.pause);
+                self.restarts.ended();
             }
         }
     }

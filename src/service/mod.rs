@@ -34,6 +34,7 @@ mod quarantine;
 mod refreshing;
 mod reminders;
 mod renewing;
+mod restarts;
 mod rights;
 mod roles;
 mod signals;

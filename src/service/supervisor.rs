@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::ExitStatus,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::{
@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    restarts::{LONG, Restarts},
     rights::rights,
     roles::{Role, Roles},
 };
@@ -77,11 +78,7 @@ struct Serving {
     keys: Option<KeysProcess>,
     /// How many ended before their time.
     ended: u64,
-    /// When it was started.
-    started: Instant,
-    /// When it is started again, if there is none.
-    again: Option<Instant>,
-    pause: Duration,
+    restarts: Restarts,
 }
 
 impl Supervised {
@@ -103,9 +100,7 @@ impl Supervised {
             is_to_reload: false,
             keys: None,
             ended: 0,
-            started: Instant::now(),
-            again: None,
-            pause: LEAST_PAUSE,
+            restarts: Restarts::begin(),
         };
         serving.start()?;
         loop {
@@ -121,7 +116,7 @@ impl Supervised {
         }
         (serving.service.notify)(State::Ready);
         loop {
-            let again = serving.again;
+            let again = serving.restarts.again();
             tokio::select! {
                 event = events.recv() => match event {
                     Some(Event::Reload) => serving.is_to_reload = true,
@@ -154,7 +149,7 @@ impl Supervised {
 impl Serving {
     /// Starts the process with the keys, with the configuration in force.
     fn start(&mut self) -> Result<()> {
-        self.started = Instant::now();
+        self.restarts.started();
         self.kept = self.current.rights.clone();
         self.set_program();
         let told = Told {
@@ -275,21 +270,17 @@ impl Serving {
         }
         tracing::error!(event = "keys-ended", how = how(status));
         self.ended += 1;
-        // One that ends again and again is not started without a pause.
-        self.pause = if self.started.elapsed() < LONG { (self.pause * 2).min(MOST_PAUSE) } else { LEAST_PAUSE };
-        self.again = Some(Instant::now() + self.pause);
+        self.restarts.ended();
     }
 
     fn start_again(&mut self) {
         match self.start() {
             Ok(()) => {
-                self.again = None;
                 self.awaited.get_or_insert(Awaited::ServedAgain);
             }
             Err(error) => {
                 tracing::error!(event = "keys-failed", %error);
-                self.pause = (self.pause * 2).min(MOST_PAUSE);
-                self.again = Some(Instant::now() + self.pause);
+                self.restarts.ended();
             }
         }
     }
@@ -324,9 +315,3 @@ pub(super) fn passed(inherited: &Inherited) -> PassedSocket<'_> {
 pub(super) fn how(status: &io::Result<ExitStatus>) -> String {
     status.as_ref().map_or_else(ToString::to_string, ToString::to_string)
 }
-
-/// Before a process is started again.
-pub(super) const LEAST_PAUSE: Duration = Duration::from_millis(20);
-pub(super) const MOST_PAUSE: Duration = Duration::from_secs(5);
-/// One that served for so long did not end because of its configuration.
-pub(super) const LONG: Duration = Duration::from_secs(10);
