@@ -4,7 +4,7 @@ use std::{
     fmt,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::proxy::Proxy;
@@ -43,7 +43,13 @@ impl<'a> Killer<'a> {
 
     /// SIGKILL of a process of this role, if there is one.
     pub(crate) fn kill(&mut self, role: &Role) -> bool {
-        let processes = self.proxy.processes_of(role.name);
+        let mut processes = self.proxy.processes_of(role.name);
+        // It may have ended with another one, and is started again after five seconds at most.
+        let end = Instant::now() + Duration::from_secs(6);
+        while processes.is_empty() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(20));
+            processes = self.proxy.processes_of(role.name);
+        }
         let Some(process) = processes.get(self.turn % processes.len().max(1)) else { return false };
         // It may have been replaced since.
         let mut kill = Command::new("kill");
