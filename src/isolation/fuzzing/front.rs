@@ -103,7 +103,7 @@ impl Default for Keys {
         thread::spawn(move || {
             // A connection that is dropped takes no request any more.
             let mut before = None;
-            while let Ok(Some(connection)) = passing::take(&connections) {
+            while let Ok(Some(connection)) = passing::take_one(&connections) {
                 let mut connection = UnixStream::from(connection);
                 let script = script.lock().unwrap_or_else(PoisonError::into_inner);
                 // The front may have gone away.
