@@ -276,10 +276,11 @@ impl Told {
         Ok(&**secret)
     }
 
-    /// What a judge asks next, which found these certificates: to sign, for the secret part of the primary key. To find paths, for whether the owner
-    /// withdrew them, and for what all paths end in and are checked with.
+    /// What a judge asks next, which found these certificates: to sign, for the secret part of the primary key, if the client may be one whose mail is signed: for
+    /// a stranger who writes a name of this host into From, no secret part is opened. To find paths, for whether the owner withdrew them, and for what all
+    /// paths end in and are checked with.
     fn foresee(&mut self, protocol: ProtocolName, purpose: Purpose, found: &[Arc<Record>]) {
-        if purpose == Purpose::Sign {
+        if purpose == Purpose::Sign && matches!(self.client, UseClient::Known(_)) {
             let own = found.iter().filter(|record| record.secrets().contains(record.fingerprint()));
             let secret = |record: &Arc<Record>| {
                 let key = record.fingerprint().clone();

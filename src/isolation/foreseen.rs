@@ -199,6 +199,21 @@ mod tests {
         keys.find(protocol, &Query::new(purpose, want)).unwrap()
     }
 
+    /// The author of a stranger's mail is who the stranger says.
+    #[test]
+    fn no_secret_part_is_opened_for_a_stranger() {
+        let protocol = ProtocolName::Pgp;
+        let opened = |client| {
+            let answers = Answers::new(Arc::new(home(protocol)) as Arc<dyn Keys>, Lists::default());
+            let (mut told, acceptance) = (Told::default(), Acceptance::default());
+            told.next_message(client, SystemTime::UNIX_EPOCH);
+            let ahead = answers.foretold(of_mail(&mail(), &policy(protocol)), &mut told, &acceptance);
+            ahead.iter().filter(|one| matches!(one.question, Question::Secret { .. })).count()
+        };
+        assert_eq!(opened(UseClient::Known("trusted".to_owned())), 1);
+        assert_eq!(opened(UseClient::stranger(None)), 0);
+    }
+
     /// What the engine asks for a mail that is signed.
     fn sign(protocol: ProtocolName) -> impl Fn(&RemoteKeys, &Home) {
         move |keys, _| {
@@ -248,6 +263,7 @@ mod tests {
         let query = Query { reach: Reach::Network, ..Query::new(Purpose::Encrypt, Want::Address(&bob)) };
         let (key, scheme, digest) = (0, Scheme::EdDsa, ByteBuf::from(vec![7; 32]));
         let mut told = Told::default();
+        told.next_message(UseClient::Known("trusted".to_owned()), SystemTime::UNIX_EPOCH);
         let mut foretold = |questions| answers.foretold(questions, &mut told, &Acceptance::default()).len();
         // Two look-ups, and the secret key of what was found.
         assert_eq!(foretold(of_mail(&mail(), &policy(ProtocolName::Pgp))), 3);

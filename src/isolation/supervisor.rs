@@ -129,14 +129,15 @@ fn start_all(passing: &UnixStream, startable: &Arc<Startable>) {
                 continue;
             }
             running.fetch_add(1, Ordering::SeqCst);
-            let running = Arc::clone(&running);
+            let ended = Arc::clone(&running);
             let attending = thread::Builder::new().name("process".to_owned()).spawn_scoped(scope, move || {
                 if let Err(error) = attend(what, files, startable) {
                     tracing::error!(event = "keys-failed", %error);
                 }
-                running.fetch_sub(1, Ordering::SeqCst);
+                ended.fetch_sub(1, Ordering::SeqCst);
             });
             if let Err(error) = attending {
+                running.fetch_sub(1, Ordering::SeqCst);
                 tracing::error!(event = "keys-failed", %error);
             }
         }
@@ -180,7 +181,8 @@ fn attend(what: u8, files: Vec<OwnedFd>, startable: &Startable) -> Result<()> {
         };
         let ending = thread::Builder::new().name("ending".to_owned()).spawn_scoped(scope, ending).map_err(io);
         if let Err(error) = ending {
-            let _ = lock(&child).kill();
+            let mut child = lock(&child);
+            let _ = child.kill().and_then(|()| child.wait());
             return Err(error);
         }
         // Its number stays its own until it is waited for below, while nobody ends it.

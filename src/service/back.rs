@@ -1,9 +1,6 @@
 //! What is behind the listeners: keys, rules, and all that is done with them.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use super::{
     auditing::audit,
@@ -19,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
-    config::{Config, KeySource},
+    config::Config,
     engine::{Handler, HandlerConfig},
     policy::Lists,
     report::Metrics,
@@ -94,9 +91,9 @@ impl BackBuilder {
         let parts = || handler_config(config, &environment, marker.clone());
         let health = ServiceHealth::new(parts(), environment.home.clone()).with_tokens(&config.tokens);
         let mut background = network::background(config, &environment, &self.metrics);
-        if let Some((reminders, home)) = config.expiry_notice.as_ref().zip(Some(home(config))) {
+        if let Some((reminders, home)) = config.expiry_notice.as_ref().map(|reminders| (reminders, config.home())) {
             let home = home.ok_or_else(|| Error::new(Kind::Config, "expiry-notice: there is no home"))?;
-            background.push(Reminders::new(reminders, home, parts())?.run(next_hop(config, &random)?));
+            background.push(Reminders::new(reminders, home.to_path_buf(), parts())?.run(next_hop(config, &random)?));
         }
         let acme = match (&config.acme, &environment.home) {
             // It stores keys, and takes part in the mail.
@@ -132,12 +129,4 @@ impl BackBuilder {
             random,
         })
     }
-}
-
-/// The folder of the home.
-fn home(config: &Config) -> Option<PathBuf> {
-    config.keys.iter().find_map(|source| match source {
-        KeySource::Home(home, _) => Some(home.clone()),
-        KeySource::File(_) => None,
-    })
 }

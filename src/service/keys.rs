@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    config::{self, Log, Texts},
+    config::{self, Config, Log, Texts},
     isolation::{KeysLink, Supervised, Told, Wish, Word},
     report::{Ended, Metrics, PassedCounts},
     transport::{
@@ -38,7 +38,7 @@ impl Service {
         let link = supervised.link();
         let (sender, events) = mpsc::channel(1);
         let listening = thread::Builder::new().name("orders".to_owned());
-        let begun = self.begin(&told, begin).and_then(|service| {
+        let begun = begun(&told, begin).and_then(|config| {
             let listening = listening.spawn(move || {
                 while let Some(wish) = supervised.next_wish() {
                     let event = match wish {
@@ -53,7 +53,7 @@ impl Service {
             listening.map_err(|error| Error::io("threads", &error))?;
             let runtime = runtime::Builder::new_multi_thread().enable_all().build();
             let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
-            runtime.block_on(service.answer(&told, inherited(sockets), events, link.clone()))
+            runtime.block_on(self.answer(config, told, inherited(sockets), events, link.clone()))
         });
         if let Err(error) = begun {
             link.tell(&Word::Failed(error));
@@ -61,23 +61,14 @@ impl Service {
         Ok(())
     }
 
-    /// Gives up everything that the configuration does not need. This process has one thread.
-    fn begin(self, told: &Told, begin: impl FnOnce(&Log) -> Result<()>) -> Result<Service> {
-        let config = config::load_from(&told.path, &Texts::given(told.texts.clone()))?;
-        begin(&config.log)?;
-        let enforced = rights(&config, told.home.as_deref()).enter()?;
-        check_enforced(Role::Keys, enforced, config.isolation)?;
-        Ok(self)
-    }
-
     async fn answer(
         self,
-        told: &Told,
+        config: Config,
+        told: Told,
         inherited: Vec<Inherited>,
         events: mpsc::Receiver<Event>,
         link: KeysLink,
     ) -> Result<()> {
-        let config = config::load_from(&told.path, &Texts::given(told.texts.clone()))?;
         let roles = match self.roles {
             Some(roles) => roles.started_by(link.clone()),
             None => Roles::by(link.clone()),
@@ -98,7 +89,17 @@ impl Service {
                 State::Unchanged => Word::Unchanged,
             });
         });
-        let home = told.home.clone();
-        Divided { builder, roles, link, home, inherited, metrics, counts, notify }.serve(config, events).await
+        Divided { builder, roles, link, home: told.home, inherited, metrics, counts, notify }
+            .serve(config, events)
+            .await
     }
+}
+
+/// The configuration, after this process gave up everything that it does not need. It has one thread.
+fn begun(told: &Told, begin: impl FnOnce(&Log) -> Result<()>) -> Result<Config> {
+    let config = config::load_from(&told.path, &Texts::given(told.texts.clone()))?;
+    begin(&config.log)?;
+    let enforced = rights(&config, told.home.as_deref()).enter()?;
+    check_enforced(Role::Keys, enforced, config.isolation)?;
+    Ok(config)
 }

@@ -5,7 +5,7 @@ use std::{
     fs::{DirBuilder, OpenOptions},
     ops::Range,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use super::environment::Environment;
 use crate::{
     audit::Event,
     base::{Clock, Error, Limits, Random, Result},
-    config::{Config, KeySource, Provisioning},
+    config::{Config, Provisioning},
     engine::{Handler, Outcome, Posting},
     keys::{Keys, ProtocolName, Query, Source, Want},
     mail::{Address, Mail, Message, Submitter, header},
@@ -44,10 +44,7 @@ pub(super) struct Provisioner {
 impl Provisioner {
     /// What `[provisioning]` says, if it says anything and there is a home.
     pub(super) fn of(config: &Config, environment: &Environment) -> Option<Provisioner> {
-        let folder = config.keys.iter().find_map(|source| match source {
-            KeySource::Home(folder, _) => Some(folder.clone()),
-            KeySource::File(_) => None,
-        });
+        let folder = config.home().map(Path::to_path_buf);
         Some(Provisioner {
             config: config.clone(),
             keys: Arc::clone(&environment.keys),

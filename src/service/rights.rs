@@ -1,9 +1,9 @@
 //! What the process with the keys keeps: reading, the files that it changes, and the servers that it speaks with.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{
-    config::{Config, KeySource},
+    config::Config,
     sandbox::Sandbox,
     store::{Server, servers},
 };
@@ -11,11 +11,11 @@ use crate::{
 /// What `config` takes. `home` takes the place of its home.
 pub(super) fn rights(config: &Config, home: Option<&Path>) -> Sandbox {
     let tenants: Vec<&Config> = config.tenants.iter().filter_map(|tenant| tenant.config().ok()).collect();
-    let own = home.map_or_else(|| homes(config), |home| vec![home.to_path_buf()]);
+    let homes = home.or_else(|| config.home()).into_iter().chain(tenants.iter().filter_map(|tenant| tenant.home()));
     let mut sandbox = Sandbox::storing();
-    for home in own.into_iter().chain(tenants.iter().flat_map(|tenant| homes(tenant))) {
+    for home in homes {
         // Opening a home says what is wrong with it.
-        for server in servers(&home).unwrap_or_default() {
+        for server in servers(home).unwrap_or_default() {
             sandbox = match server {
                 Server::Local => sandbox.connects_locally(),
                 Server::Port(port) => sandbox.connects(port),
@@ -40,14 +40,6 @@ pub(super) fn rights(config: &Config, home: Option<&Path>) -> Sandbox {
     }
     // A module writes and connects where its maker likes.
     sandbox.writes("/").connects_everywhere().connects_locally()
-}
-
-fn homes(config: &Config) -> Vec<PathBuf> {
-    let homes = config.keys.iter().filter_map(|source| match source {
-        KeySource::Home(home, _) => Some(home.clone()),
-        KeySource::File(_) => None,
-    });
-    homes.collect()
 }
 
 /// The port of an https URL.

@@ -41,30 +41,50 @@ fn process(role: Role, hostile: Role, places: &str) -> Command {
     command
 }
 
+/// A service of these processes, which listens at `relay`.
+struct Running {
+    relay: u16,
+    events: mpsc::Sender<Event>,
+    serving: thread::JoinHandle<postseal::base::Result<()>>,
+}
+
+impl Running {
+    /// One with a home in `lab`, and nothing at its next hop. `more` is the rest of its configuration.
+    fn start(lab: &Lab, more: &str, process: impl Fn(Role) -> Command + Send + Sync + 'static) -> Running {
+        let (relay, next) = (free_port(), free_port());
+        lab.write(
+            "postseal.toml",
+            format!(
+                "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nquarantine = \"held\"\n\
+                 [upstream]\nsmart-host = \"127.0.0.1:{next}\"\n\
+                 [[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:{relay}\"\n\
+                 [[rule]]\nname = \"all\"\naction = \"clear\"\n{more}"
+            ),
+        );
+        let (events, received) = mpsc::channel(1);
+        let (tell, told) = std::sync::mpsc::channel();
+        let service = Service::new(lab.path("postseal.toml")).with_roles(Roles::new(process));
+        let service = service.with_supervisor(move |state| {
+            let _ = tell.send(state);
+        });
+        let serving = thread::spawn(move || {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(service.serve(received))
+        });
+        let Ok(State::Ready) = told.recv() else { panic!("{:?}", serving.join().unwrap()) };
+        Running { relay, events, serving }
+    }
+
+    fn stop(self) {
+        self.events.blocking_send(Event::Stop).unwrap();
+        self.serving.join().unwrap().unwrap();
+    }
+}
+
 /// One mail through a service, of which one process does what an attacker wants; what that could do. `more` is the rest of the configuration.
 fn tried(lab: &Lab, targets: &Targets, hostile: Role, more: &str) -> Vec<String> {
-    let (relay, next) = (free_port(), free_port());
-    lab.write(
-        "postseal.toml",
-        format!(
-            "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nquarantine = \"held\"\n\
-             [upstream]\nsmart-host = \"127.0.0.1:{next}\"\n\
-             [[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:{relay}\"\n\
-             [[rule]]\nname = \"all\"\naction = \"clear\"\n{more}"
-        ),
-    );
     let places = targets.line();
-    let roles = Roles::new(move |role| process(role, hostile, &places));
-    let (events, received) = mpsc::channel(1);
-    let (tell, told) = std::sync::mpsc::channel();
-    let service = Service::new(lab.path("postseal.toml")).with_roles(roles).with_supervisor(move |state| {
-        let _ = tell.send(state);
-    });
-    let serving = thread::spawn(move || {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(service.serve(received))
-    });
-    let Ok(State::Ready) = told.recv() else { panic!("{:?}", serving.join().unwrap()) };
-    let mut client = TcpStream::connect(("127.0.0.1", relay)).unwrap();
+    let running = Running::start(lab, more, move |role| process(role, hostile, &places));
+    let mut client = TcpStream::connect(("127.0.0.1", running.relay)).unwrap();
     let mut say = |line: &str| {
         client.write_all(line.as_bytes()).unwrap();
         let mut reply = Vec::new();
@@ -83,8 +103,7 @@ fn tried(lab: &Lab, targets: &Targets, hostile: Role, more: &str) -> Vec<String>
     let reply = say("From: a@example.net\r\nTo: alice@example.org\r\n\r\nhello\r\n.\r\n");
     // Nothing listens at the next hop.
     assert!(reply.starts_with("451 "), "{reply}");
-    events.blocking_send(Event::Stop).unwrap();
-    serving.join().unwrap().unwrap();
+    running.stop();
 
     let said = String::from_utf8(lab.read("said")).unwrap();
     assert!(!said.is_empty(), "the process was not asked");
@@ -142,30 +161,12 @@ fn a_process_with_keys_runs_no_program_and_writes_into_its_home_alone() {
 fn a_front_that_says_too_much_is_ended() {
     let lab = Lab::new();
     let places = Targets::new(&lab).line();
-    let (relay, next) = (free_port(), free_port());
-    lab.write(
-        "postseal.toml",
-        format!(
-            "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n\
-             [upstream]\nsmart-host = \"127.0.0.1:{next}\"\n\
-             [[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:{relay}\"\n\
-             [[rule]]\nname = \"all\"\naction = \"clear\"\n"
-        ),
-    );
-    let roles = Roles::new(move |role| {
+    let running = Running::start(&lab, "", move |role| {
         let mut command = process(role, Role::Front, &places);
         command.env(SHOUTS, "1");
         command
     });
-    let (events, received) = mpsc::channel(1);
-    let (tell, told) = std::sync::mpsc::channel();
-    let service = Service::new(lab.path("postseal.toml")).with_roles(roles).with_supervisor(move |state| {
-        let _ = tell.send(state);
-    });
-    let serving = thread::spawn(move || {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(service.serve(received))
-    });
-    let Ok(State::Ready) = told.recv() else { panic!("{:?}", serving.join().unwrap()) };
+    let relay = running.relay;
     let mail = b"HELO client.test\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n";
     let message = b"From: a@example.net\r\n\r\nhello\r\n.\r\n";
     for _ in 0..2 {
@@ -191,8 +192,7 @@ fn a_front_that_says_too_much_is_ended() {
         let said = String::from_utf8(said).unwrap();
         assert!(said.lines().last().unwrap().starts_with("354"), "{said}");
     }
-    events.blocking_send(Event::Stop).unwrap();
-    serving.join().unwrap().unwrap();
+    running.stop();
 }
 
 /// The processes; a test of its own only in name.

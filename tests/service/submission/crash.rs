@@ -28,14 +28,7 @@ fn every_250_is_at_the_sink() {
         proxy.kill();
         proxy.open();
     };
-    let run = Run::under(proxy.port(), how_many(1_000), kill, |pause| {
-        thread::sleep(pause(200, 1_500));
-        let begin = Instant::now();
-        sink.hang_up();
-        thread::sleep(pause(50, 400));
-        sink.resume();
-        begin..Instant::now()
-    });
+    let run = Run::under(proxy.port(), how_many(1_000), kill, |pause| away(&sink, pause));
     let (copies, partly) = (run.copies(&sink), proxy.log().matches("partly-sent").count());
     let doubled: usize = copies.values().map(|arrivals| arrivals.len() - 1).sum();
     run.tell(
@@ -43,6 +36,16 @@ fn every_250_is_at_the_sink() {
         &format!("{doubled} of {} copies doubled, {partly} told partly-sent", copies.len()),
     );
     run.explain(doubled);
+}
+
+/// The next hop is away for a while.
+fn away(sink: &Sink, pause: &mut dyn FnMut(u64, u64) -> Duration) -> Range<Instant> {
+    thread::sleep(pause(200, 1_500));
+    let begin = Instant::now();
+    sink.hang_up();
+    thread::sleep(pause(50, 400));
+    sink.resume();
+    begin..Instant::now()
 }
 
 /// The processes that handle mail are killed, and now and then that with the sockets and that with the keys, and the service stays: none of what it took is lost, and it goes on.
@@ -54,19 +57,7 @@ fn every_250_is_at_the_sink_when_its_processes_are_killed() {
     let sink = Sink::start();
     let proxy = Proxy::start(sink.port(), "");
     let mut killer = Killer::of(&proxy);
-    let run = Run::under(
-        proxy.port(),
-        how_many(400),
-        || killer.kill_several(),
-        |pause| {
-            thread::sleep(pause(200, 1_500));
-            let begin = Instant::now();
-            sink.hang_up();
-            thread::sleep(pause(50, 400));
-            sink.resume();
-            begin..Instant::now()
-        },
-    );
+    let run = Run::under(proxy.port(), how_many(400), || killer.kill_several(), |pause| away(&sink, pause));
     let copies = run.copies(&sink);
     let doubled: usize = copies.values().map(|arrivals| arrivals.len() - 1).sum();
     run.tell("a stand-in for Postfix", &format!("{doubled} of {} copies doubled", copies.len()));
